@@ -1,0 +1,1 @@
+"""What people and programs touch: it translates, and decides nothing."""
