@@ -1,15 +1,16 @@
 """How a replayed model behaves: how long it takes, and how often it fails.
 
-The shares are chances per request, and at most one of them comes true, so together they are at most 1. Latency is one of
-four: none (the default), a fixed ``latency_ms``, log-normal through ``latency_p50_ms`` and ``latency_p95_ms``, or the
-recorded one times ``recorded_latency_scale``. The first token comes after ``first_token_ms`` or, where that is not
-set, after ``first_token_share`` of the latency; the rest of a stream is spread over what remains.
+The shares are chances per request, and at most one of them comes true, so together they are at most 1.
+Latency is one of four: none (the default), a fixed ``latency_ms``, log-normal through ``latency_p50_ms`` and
+``latency_p95_ms``, or the recorded one times ``recorded_latency_scale``. The first token comes after
+``first_token_ms`` or, where that is not set, after the recorded time (if the recorded latency is used) or
+``first_token_share`` of the latency; the rest of a stream is spread over what remains.
 """
 
 import math
 import random
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -87,8 +88,8 @@ class Behaviour:
     ) -> Fate:
         """Decide the fate of one request.
 
-        Three numbers are drawn whatever the settings are, so that changing one setting does not reshuffle which
-        requests the others hit.
+        Three numbers are drawn whatever the settings are, so that changing one setting does not reshuffle
+        which requests the others hit.
         """
         luck, speed, place = rng.random(), rng.gauss(0.0, 1.0), rng.random()
         latency_ms, why_slow = self._latency(speed, recorded_latency_s)
@@ -177,7 +178,7 @@ class Behaviours:
     """How every model behaves; a model that is not named behaves as ``default`` says."""
 
     default: Behaviour = CALM
-    models: Mapping[str, Behaviour] = MappingProxyType({})
+    models: Mapping[str, Behaviour] = field(default_factory=dict)
     seed: int = 0
 
     def of(self, model: str) -> Behaviour:
@@ -191,9 +192,13 @@ class Behaviours:
 
 
 def merged(behaviours: Behaviours, document: object) -> Behaviours:
-    """Lay a behaviour.json over what is there: settings not mentioned stay, a new default reaches every model."""
-    if not isinstance(document, Mapping) or (unknown := set(document) - {"seed", "default", "models", "note"}):
-        told = f"not {', '.join(sorted(map(str, unknown)))}" if isinstance(document, Mapping) else "nothing else"
+    """Lay a behaviour.json over what is there: what it does not mention stays, its default reaches all."""
+    if not isinstance(document, Mapping) or (
+        unknown := set(document) - {"seed", "default", "models", "note"}
+    ):
+        told = (
+            f"not {', '.join(sorted(map(str, unknown)))}" if isinstance(document, Mapping) else "nothing else"
+        )
         raise InvalidInput(f"a behaviour document has seed, default, models and note, {told}")
     seed, default, models = document.get("seed"), document.get("default") or {}, document.get("models") or {}
     if not isinstance(models, Mapping):

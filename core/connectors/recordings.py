@@ -8,8 +8,9 @@ A set of recordings is a folder:
     MANIFEST.json        where the set comes from; not read here
     behaviour.json       how each model behaves when replayed (see recorded_behaviour)
 
-Other fields (scores, references, costs) are left to whoever wants them. A row with an ``error`` and neither output nor
-tool calls is a failure that was recorded, and is replayed as one; beside an output, ``error`` is a scorer's remark.
+Other fields (scores, references, costs) are left to whoever wants them. A row with an ``error`` and neither
+output nor tool calls is a failure that was recorded, and is replayed as one; beside an output, ``error`` is
+a scorer's remark.
 """
 
 import gzip
@@ -77,7 +78,7 @@ def canonical(messages: object, tools: object = None) -> bytes:
 
 
 def key_of(messages: object, tools: object = None) -> Key:
-    """The key a recording is found by; parameters such as temperature or response_format are not part of it."""
+    """The key a recording is found by; parameters such as temperature are not part of it."""
     return fingerprint(canonical(messages, tools))
 
 
@@ -97,7 +98,9 @@ def load(paths: Iterable[Path]) -> Recordings:
             by_model.setdefault(take.model, {}).setdefault(key, []).append(take)
             seen[take.model] = None
         models[folder] = tuple(seen)
-    frozen = {model: {key: tuple(takes) for key, takes in prompts.items()} for model, prompts in by_model.items()}
+    frozen = {
+        model: {key: tuple(takes) for key, takes in prompts.items()} for model, prompts in by_model.items()
+    }
     runs = {model: _runs(prompts.values()) for model, prompts in frozen.items()}
     return Recordings(frozen, runs, models)
 
@@ -111,7 +114,11 @@ def _sets_at(path: Path) -> Sequence[Path]:
         raise BadRecording(f"{path}: there is no such folder of recordings")
     if _file(path, "prompts") is not None:
         return [path]
-    inner = [folder for folder in sorted(path.iterdir()) if folder.is_dir() and _file(folder, "prompts") is not None]
+    inner = [
+        folder
+        for folder in sorted(path.iterdir())
+        if folder.is_dir() and _file(folder, "prompts") is not None
+    ]
     if not inner:
         raise BadRecording(f"{path}: no prompts.jsonl or prompts.jsonl.gz here or one folder below")
     return inner
@@ -136,7 +143,9 @@ def _takes_in(folder: Path) -> Iterator[tuple[Key, Take]]:
     for where, row in _rows(path):
         prompt = prompts.get(_text(row, "prompt_id", where))
         if prompt is None:
-            raise BadRecording(f"{where}: prompt_id {row['prompt_id']!r} is not among the prompts of this set")
+            raise BadRecording(
+                f"{where}: prompt_id {row['prompt_id']!r} is not among the prompts of this set"
+            )
         yield prompt.key, _take(row, prompt, where)
 
 
@@ -207,7 +216,9 @@ def _tool_call(call: object, where: str) -> ToolCall:
     if not isinstance(inner, dict) or not isinstance(inner.get("name"), str):
         raise BadRecording(f"{where}: a tool call needs a name")
     arguments = inner.get("arguments", "{}")
-    return ToolCall(inner["name"], arguments if isinstance(arguments, str) else orjson.dumps(arguments).decode())
+    return ToolCall(
+        inner["name"], arguments if isinstance(arguments, str) else orjson.dumps(arguments).decode()
+    )
 
 
 def _text(row: Row, name: str, where: str) -> str:
