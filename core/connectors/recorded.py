@@ -119,16 +119,13 @@ def takes_for(asked: Asked, recordings: Recordings) -> Takes:
     prompts = recordings.by_model.get(asked.model)
     if prompts is None:
         known = ", ".join(list(recordings.by_model)[:_MODELS_NAMED])
-        raise Refused(
-            404, "model_not_found", f"There are no recordings of {asked.model}. Some models: {known}."
-        )
+        raise Refused(404, "model_not_found", f"There are no recordings of {asked.model}. Some models: {known}.")
     takes = prompts.get(asked.key)
     if takes is None:
         raise Refused(
             404,
             "no_recording",
-            f"{asked.model} has recordings for {len(prompts)} prompts, "
-            "but none for exactly these messages and tools.",
+            f"{asked.model} has recordings for {len(prompts)} prompts, but none for exactly these messages and tools.",
         )
     if asked.run is not None:
         takes = tuple(take for take in takes if take.run == asked.run)
@@ -174,7 +171,7 @@ class RecordedProvider:
             if path == "/v1/models":
                 return Reply(200, self._models())
             if path == "/healthz":
-                count = sum(len(prompts) for prompts in self.recordings.by_model.values())
+                count = sum(map(self.recordings.count, self.recordings.by_model))
                 return Reply(200, orjson.dumps({"status": "ok", "recordings": count}))
         elif path in ("/v1/models", "/healthz", "/v1/chat/completions"):
             raise Refused(405, "method_not_allowed", f"{path} does not answer {method}.")
@@ -192,9 +189,7 @@ class RecordedProvider:
             await self._refuse_if_fated(asked, fate, receive)
         if take.failure is not None:
             await asyncio.sleep(fate.latency_ms / 1000)
-            raise Refused(
-                500, "recorded_failure", f"{asked.served_as} failed when this was recorded: {take.failure}"
-            )
+            raise Refused(500, "recorded_failure", f"{asked.served_as} failed when this was recorded: {take.failure}")
         answer = self._answer(take, asked.served_as)
         if asked.stream:
             await _stream(send, paced(answer.events(with_usage=asked.with_usage), fate), fate)
@@ -217,18 +212,14 @@ class RecordedProvider:
         if rng is None:
             # One generator per model: traffic on one model does not move the faults of another.
             rng = self._generators[model] = random.Random(f"{self.behaviours.seed}:{model}")
-        return behaviour.draw(
-            rng, recorded_latency_s=take.latency_s, recorded_first_token_s=take.first_token_s
-        )
+        return behaviour.draw(rng, recorded_latency_s=take.latency_s, recorded_first_token_s=take.first_token_s)
 
     async def _refuse_if_fated(self, asked: Asked, fate: Fate, receive: Receive) -> None:
         behaviour = self.behaviours.of(asked.model)
         match fate.outcome:
             case Outcome.FAILED:
                 await asyncio.sleep(fate.latency_ms / 1000)
-                raise Refused(
-                    500, "server_error", f"{asked.served_as} failed, as it is set to: {fate.because}."
-                )
+                raise Refused(500, "server_error", f"{asked.served_as} failed, as it is set to: {fate.because}.")
             case Outcome.RATE_LIMITED:
                 raise Refused(
                     429,
@@ -238,9 +229,7 @@ class RecordedProvider:
                 )
             case Outcome.HUNG:
                 await _until_gone(receive, behaviour.hang_s)
-                raise Refused(
-                    504, "timeout", f"{asked.served_as} hung for {behaviour.hang_s:g} s, as it is set to."
-                )
+                raise Refused(504, "timeout", f"{asked.served_as} hung for {behaviour.hang_s:g} s, as it is set to.")
 
     def _models(self) -> bytes:
         listed = [

@@ -107,9 +107,7 @@ class Answer:
         if take.tool_calls:
             message["tool_calls"] = self._tool_calls
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": self._finish_reason}
-        return orjson.dumps(
-            {**self._shared, "object": "chat.completion", "choices": [choice], "usage": self.usage}
-        )
+        return orjson.dumps({**self._shared, "object": "chat.completion", "choices": [choice], "usage": self.usage})
 
     @cached_property
     def frames(self) -> tuple[bytes, ...]:

@@ -193,12 +193,8 @@ class Behaviours:
 
 def merged(behaviours: Behaviours, document: object) -> Behaviours:
     """Lay a behaviour.json over what is there: what it does not mention stays, its default reaches all."""
-    if not isinstance(document, Mapping) or (
-        unknown := set(document) - {"seed", "default", "models", "note"}
-    ):
-        told = (
-            f"not {', '.join(sorted(map(str, unknown)))}" if isinstance(document, Mapping) else "nothing else"
-        )
+    if not isinstance(document, Mapping) or (unknown := set(document) - {"seed", "default", "models", "note"}):
+        told = f"not {', '.join(sorted(map(str, unknown)))}" if isinstance(document, Mapping) else "nothing else"
         raise InvalidInput(f"a behaviour document has seed, default, models and note, {told}")
     seed, default, models = document.get("seed"), document.get("default") or {}, document.get("models") or {}
     if not isinstance(models, Mapping):

@@ -3,8 +3,8 @@
 import logging
 import socket
 import threading
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -29,13 +29,19 @@ def serve(
     settings: Mapping[str, object] = MappingProxyType({}),
     seed: int | None = None,
     calm: bool = False,
+    say: Callable[[str], None] = lambda _sentence: None,
 ) -> None:
-    """Serve the recordings in these folders until interrupted.
+    """Serve the recordings in these folders until interrupted; ``say`` is told once what is served and where.
 
-    ``settings`` are laid over the behaviour of every model; ``calm`` leaves behaviour.json aside.
+    ``settings`` are laid over the behaviour of every model; ``calm`` leaves behaviour.json aside. Port 0 takes a
+    free one.
     """
     app = provider(paths, settings=settings, seed=seed, calm=calm)
-    with _listening(host, port) as listener:
+    with _listening(host, port) as listener, suppress(KeyboardInterrupt):
+        models = app.recordings.by_model
+        count = sum(map(app.recordings.count, models))
+        place = f"http://{host}:{listener.getsockname()[1]}/v1"
+        say(f"Replaying {count} recordings of {len(models)} models at {place}")
         _server(app).run([listener])
 
 
@@ -52,9 +58,7 @@ def running(
     app = provider(paths, settings=settings, seed=seed, calm=calm)
     with _listening("127.0.0.1", port) as listener:
         server = _server(app)
-        thread = threading.Thread(
-            target=server.run, args=([listener],), name="recorded-provider", daemon=True
-        )
+        thread = threading.Thread(target=server.run, args=([listener],), name="recorded-provider", daemon=True)
         thread.start()
         try:
             # The socket listens already, so a request that comes before the server waits for it.
@@ -111,9 +115,7 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         try:
             listener.bind((host, port))
         except OSError as fault:
-            raise CannotStart(
-                f"cannot listen on {host}:{port}: {fault.strerror}. Name another --port."
-            ) from fault
+            raise CannotStart(f"cannot listen on {host}:{port}: {fault.strerror}. Name another --port.") from fault
         listener.listen(1024)
         yield listener
     finally:

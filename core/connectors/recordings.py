@@ -98,9 +98,7 @@ def load(paths: Iterable[Path]) -> Recordings:
             by_model.setdefault(take.model, {}).setdefault(key, []).append(take)
             seen[take.model] = None
         models[folder] = tuple(seen)
-    frozen = {
-        model: {key: tuple(takes) for key, takes in prompts.items()} for model, prompts in by_model.items()
-    }
+    frozen = {model: {key: tuple(takes) for key, takes in prompts.items()} for model, prompts in by_model.items()}
     runs = {model: _runs(prompts.values()) for model, prompts in frozen.items()}
     return Recordings(frozen, runs, models)
 
@@ -114,11 +112,7 @@ def _sets_at(path: Path) -> Sequence[Path]:
         raise BadRecording(f"{path}: there is no such folder of recordings")
     if _file(path, "prompts") is not None:
         return [path]
-    inner = [
-        folder
-        for folder in sorted(path.iterdir())
-        if folder.is_dir() and _file(folder, "prompts") is not None
-    ]
+    inner = [folder for folder in sorted(path.iterdir()) if folder.is_dir() and _file(folder, "prompts") is not None]
     if not inner:
         raise BadRecording(f"{path}: no prompts.jsonl or prompts.jsonl.gz here or one folder below")
     return inner
@@ -143,9 +137,7 @@ def _takes_in(folder: Path) -> Iterator[tuple[Key, Take]]:
     for where, row in _rows(path):
         prompt = prompts.get(_text(row, "prompt_id", where))
         if prompt is None:
-            raise BadRecording(
-                f"{where}: prompt_id {row['prompt_id']!r} is not among the prompts of this set"
-            )
+            raise BadRecording(f"{where}: prompt_id {row['prompt_id']!r} is not among the prompts of this set")
         yield prompt.key, _take(row, prompt, where)
 
 
@@ -216,9 +208,7 @@ def _tool_call(call: object, where: str) -> ToolCall:
     if not isinstance(inner, dict) or not isinstance(inner.get("name"), str):
         raise BadRecording(f"{where}: a tool call needs a name")
     arguments = inner.get("arguments", "{}")
-    return ToolCall(
-        inner["name"], arguments if isinstance(arguments, str) else orjson.dumps(arguments).decode()
-    )
+    return ToolCall(inner["name"], arguments if isinstance(arguments, str) else orjson.dumps(arguments).decode())
 
 
 def _text(row: Row, name: str, where: str) -> str:

@@ -1,0 +1,1 @@
+"""Promises of the connectors: what strangers say, in our words."""
