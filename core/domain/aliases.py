@@ -100,9 +100,7 @@ def facets_changed(history: History, number: int) -> frozenset[str]:
         return frozenset(_FACETS)
     before = history[number - 2].state
     return frozenset(
-        facet
-        for facet, fields in _FACETS.items()
-        if any(getattr(before, f) != getattr(after, f) for f in fields)
+        facet for facet, fields in _FACETS.items() if any(getattr(before, f) != getattr(after, f) for f in fields)
     )
 
 
@@ -345,9 +343,7 @@ def _refuse_stale(history: History, asked: Asked, touches: str) -> None:
     if asked.seen_revision > now.number or asked.seen_revision < 1:
         raise UnknownRevision(f"{now.alias} has revisions 1 to {now.number}, not {asked.seen_revision}.")
     for later in reversed(history[asked.seen_revision :]):
-        in_the_way = asked.by.is_automatic or (
-            not later.automatic and touches in facets_changed(history, later.number)
-        )
+        in_the_way = asked.by.is_automatic or (not later.automatic and touches in facets_changed(history, later.number))
         if in_the_way:
             raise StaleRevision(
                 f"{now.alias} was {later.cause} by {later.by} {_length(asked.now - later.at)} ago and serves "

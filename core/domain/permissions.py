@@ -165,9 +165,7 @@ def insist(actor: Actor, action: str, alias: str | None = None) -> Ruling:
 def who_may(action: str, people: Iterable[tuple[str, tuple[Grant, ...]]], alias: str | None = None) -> tuple[str, ...]:
     """The names among ``people`` whose grants allow ``action`` on ``alias``."""
     return tuple(
-        name
-        for name, grants in people
-        if rule_on(Actor(name, ActorKind.PERSON, grants), action, alias).allowed
+        name for name, grants in people if rule_on(Actor(name, ActorKind.PERSON, grants), action, alias).allowed
     )
 
 

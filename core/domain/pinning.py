@@ -51,23 +51,55 @@ RULES: tuple[Rule, ...] = (
     Rule(r".*", PinClass.PINNED, "a recording never changes", frozenset({"recorded"})),
     Rule(r".*@sha256:[0-9a-f]{64}", PinClass.PINNED, "named by its digest"),
     Rule(r".*[-_.:/@]latest(?:[-_.:].*)?|latest", PinClass.FLOATING, "'latest' moves with every release"),
-    Rule(r".*[-_](?:19|20)\d\d-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])", PinClass.PINNED, "dated snapshot -YYYY-MM-DD"),
+    Rule(
+        r".*[-_](?:19|20)\d\d-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])",
+        PinClass.PINNED,
+        "dated snapshot -YYYY-MM-DD",
+    ),
     Rule(
         r".*[-_@](?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:-v\d+(?::\d+)?)?",
         PinClass.PINNED,
         "dated snapshot YYYYMMDD",
     ),
-    Rule(_PREFIX + r"gpt-(?:3\.5|4)[\w.-]*-(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:-preview)?", PinClass.PINNED,
-         "old-style snapshot with MMDD", _OPENAI),
-    Rule(_PREFIX + r"(?:gpt|chatgpt|o\d|codex|computer-use)[\w.-]*", PinClass.FLOATING,
-         "OpenAI ids without a date are pointers that move to newer snapshots", _OPENAI),
-    Rule(_PREFIX + r"claude[\w.-]*", PinClass.FLOATING,
-         "Claude ids without a date may be aliases of a dated snapshot", _ANTHROPIC),
+    Rule(
+        _PREFIX + r"gpt-(?:3\.5|4)[\w.-]*-(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:-preview)?",
+        PinClass.PINNED,
+        "old-style snapshot with MMDD",
+        _OPENAI,
+    ),
+    Rule(
+        _PREFIX + r"(?:gpt|chatgpt|o\d|codex|computer-use)[\w.-]*",
+        PinClass.FLOATING,
+        "OpenAI ids without a date are pointers that move to newer snapshots",
+        _OPENAI,
+    ),
+    Rule(
+        _PREFIX + r"claude[\w.-]*",
+        PinClass.FLOATING,
+        "Claude ids without a date may be aliases of a dated snapshot",
+        _ANTHROPIC,
+    ),
     Rule(_PREFIX + r"gemini-\d[\w.-]*-00\d", PinClass.PINNED, "stable Gemini version -00N", _GOOGLE),
-    Rule(_PREFIX + r"gemini[\w.-]*-preview-\d\d-\d\d(?:-\d{4})?", PinClass.PINNED, "dated Gemini preview", _GOOGLE),
-    Rule(_PREFIX + r"gemini[\w.-]*-(?:preview|exp)", PinClass.FLOATING, "a preview without a date is replaced in place", _GOOGLE),
-    Rule(_PREFIX + r"[\w-]*(?:mistral|ministral|mixtral|codestral|devstral|magistral|pixtral|voxtral)[\w.-]*-2\d(?:0[1-9]|1[0-2])",
-         PinClass.PINNED, "dated Mistral release -YYMM", _MISTRAL),
+    Rule(
+        _PREFIX + r"gemini[\w.-]*-preview-\d\d-\d\d(?:-\d{4})?",
+        PinClass.PINNED,
+        "dated Gemini preview",
+        _GOOGLE,
+    ),
+    Rule(
+        _PREFIX + r"gemini[\w.-]*-(?:preview|exp)",
+        PinClass.FLOATING,
+        "a preview without a date is replaced in place",
+        _GOOGLE,
+    ),
+    Rule(
+        _PREFIX
+        + r"[\w-]*(?:mistral|ministral|mixtral|codestral|devstral|magistral|pixtral|voxtral)"
+        + r"[\w.-]*-2\d(?:0[1-9]|1[0-2])",
+        PinClass.PINNED,
+        "dated Mistral release -YYMM",
+        _MISTRAL,
+    ),
 )
 """The first rule that matches decides. A later issue completes this set."""
 

@@ -140,9 +140,7 @@ def to_document(table: RouteTable) -> dict[str, Any]:
 def from_document(document: Mapping[str, Any]) -> RouteTable:
     """The table a document describes; KeyError or TypeError when it is not such a document."""
     aliases = [
-        AliasRoute(
-            a["alias"], a["revision"], tuple(Variant(**v) for v in a["variants"]), tuple(a["fallbacks"])
-        )
+        AliasRoute(a["alias"], a["revision"], tuple(Variant(**v) for v in a["variants"]), tuple(a["fallbacks"]))
         for a in document["aliases"]
     ]
     callers = [

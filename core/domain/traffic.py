@@ -57,6 +57,7 @@ class Counts:
     input_tokens: int = 0
     output_tokens: int = 0
     fell_back: int = 0
+    callers: dict[str, int] = field(default_factory=dict)
     latency_sum_ms: float = 0.0
     buckets: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS_MS) + 1))
 
@@ -66,6 +67,7 @@ class Counts:
         self.input_tokens += outcome.input_tokens
         self.output_tokens += outcome.output_tokens
         self.fell_back += outcome.fell_back
+        self.callers[outcome.caller] = self.callers.get(outcome.caller, 0) + 1
         if outcome.format_valid is not None:
             self.format_checked += 1
             self.format_valid += outcome.format_valid
@@ -76,17 +78,15 @@ class Counts:
             self.failures[outcome.failure] = self.failures.get(outcome.failure, 0) + 1
 
     def __add__(self, other: "Counts") -> "Counts":
-        failures = dict(self.failures)
-        for kind, count in other.failures.items():
-            failures[kind] = failures.get(kind, 0) + count
         return Counts(
             self.requests + other.requests,
-            failures,
+            _merged(self.failures, other.failures),
             self.format_checked + other.format_checked,
             self.format_valid + other.format_valid,
             self.input_tokens + other.input_tokens,
             self.output_tokens + other.output_tokens,
             self.fell_back + other.fell_back,
+            _merged(self.callers, other.callers),
             self.latency_sum_ms + other.latency_sum_ms,
             [a + b for a, b in zip(self.buckets, other.buckets, strict=True)],
         )
@@ -126,6 +126,10 @@ class Counts:
                 return low + (high - low) * (wanted - reached) / count
             reached += count
         return BOUNDS_MS[-1] * 2
+
+
+def _merged(one: dict[str, int], other: dict[str, int]) -> dict[str, int]:
+    return {key: one.get(key, 0) + other.get(key, 0) for key in one.keys() | other.keys()}
 
 
 def added(parts: Iterable[Counts]) -> Counts:

@@ -1,0 +1,1 @@
+"""Where things are kept: one SQLModel store, the same on SQLite and PostgreSQL."""
