@@ -158,7 +158,7 @@ def insist(actor: Actor, action: str, alias: str | None = None) -> Ruling:
     """The ruling when it allows; NotPermitted with its reason when it does not."""
     ruling = rule_on(actor, action, alias)
     if not ruling.allowed:
-        raise NotPermitted(f"{ruling.because[0].upper()}{ruling.because[1:]}.")
+        raise NotPermitted(f"Not permitted: {ruling.because}.")
     return ruling
 
 

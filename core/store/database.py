@@ -37,7 +37,6 @@ class Store:
         """A session for queries only: one consistent snapshot, never committed."""
         with in_our_words(), Session(self.reads, expire_on_commit=False) as session:
             yield session
-            session.rollback()
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
