@@ -1,0 +1,1 @@
+"""Promises of the command line, and of what starts, supervises and stops the parts."""
