@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
@@ -116,7 +117,7 @@ class _Connector(aiohttp.TCPConnector):
 class Begun:
     """A provider's answer, begun: status and headers are known, the bytes follow."""
 
-    __slots__ = ("_patience", "_provider", "_response", "headers", "status")
+    __slots__ = ("_closed", "_patience", "_provider", "_response", "headers", "status")
 
     def __init__(self, provider: ProviderAddress, response: aiohttp.ClientResponse, patience: Patience) -> None:
         self.status: int = response.status
@@ -124,11 +125,26 @@ class Begun:
         self._provider = provider
         self._response = response
         self._patience = patience
+        self._closed: asyncio.Future[None] | None = None
         connection = response.connection
         # A short answer is here already, and its connection back in the pool.
         if connection is not None and connection.protocol is not None:
-            connection.protocol.read_timeout = patience.idle_s
-            connection.protocol.start_timeout()
+            self._await_more(connection.protocol)
+
+    def _await_more(self, protocol: ResponseHandler) -> None:
+        protocol.read_timeout = self._patience.idle_s
+        protocol.start_timeout()
+        # When a body cannot be parsed, aiohttp closes the connection without telling whoever reads it.
+        self._closed = protocol.closed
+        if self._closed is None:
+            self._lost(None)
+        else:
+            self._closed.add_done_callback(self._lost)
+
+    def _lost(self, _closed: object) -> None:
+        content = self._response.content
+        if not content.is_eof() and content.exception() is None:
+            content.set_exception(aiohttp.ClientPayloadError("what it sent is not HTTP"))
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The bytes as they arrive. ProviderFailed (ProviderTimeout) if they break off."""
@@ -137,10 +153,19 @@ class Begun:
                 yield chunk
         except FAULTS as fault:
             raise _in_our_words(fault, self._provider, self._patience) from fault
+        finally:
+            self._let_go()
 
     async def close(self) -> None:
         """Let the connection go; one with bytes still to come is closed, since nobody will read them."""
+        self._let_go()
         self._response.close()
+
+    def _let_go(self) -> None:
+        # The connection outlives this answer, and must not collect a callback from each.
+        if self._closed is not None:
+            self._closed.remove_done_callback(self._lost)
+            self._closed = None
 
 
 @lru_cache(maxsize=256)
@@ -152,12 +177,11 @@ def _endpoint(base_url: str) -> URL:
 
 
 def _headers(provider: ProviderAddress, headers: Mapping[str, str]) -> dict[str, str]:
-    named = {name.strip().lower() for name in headers.get("connection", "").split(",")}
-    ready = {
-        name: value
-        for name, value in headers.items()
-        if (low := name.lower()) not in NEVER_SENT_ON and low not in named
-    }
+    ready = {name.lower(): value for name, value in headers.items()}
+    for named in ready.get("connection", "").split(","):
+        ready.pop(named.strip().lower(), None)
+    for name in NEVER_SENT_ON.intersection(ready):
+        del ready[name]
     ready["content-type"] = "application/json"
     if provider.secret_env is not None:
         # Read at every call: a rotated secret needs no restart where the environment can change.

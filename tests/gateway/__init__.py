@@ -1,0 +1,1 @@
+"""Promises of the data plane: what a caller gets, and what it never notices."""
