@@ -169,6 +169,12 @@ class AuditBroken(StoreError):
     code = "audit_broken"
 
 
+class LeaseLost(StoreError):
+    """Another scheduler holds the lease by now, so what this one was about to put down does not count."""
+
+    code = "lease_lost"
+
+
 # -- strangers ------------------------------------------------------------------------------------
 
 

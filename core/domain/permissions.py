@@ -100,6 +100,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("registry:write", Role.OPERATOR, False, "register versions, prompts, data versions, known issues"),
     Action("provider:write", Role.ADMIN, False, "register or change a provider"),
     Action("audit:read", Role.VIEWER, False, "read and verify the audit log"),
+    Action("store:prune", Role.ADMIN, False, "remove what has expired: sessions, attempts, old traffic windows"),
     Action("access:read", Role.VIEWER, False, "see who holds which role"),
     Action("access:write", Role.ADMIN, False, "manage people, grants, callers and everybody's tokens"),
     Action("token:own", Role.VIEWER, False, "create and revoke tokens of one's own"),
