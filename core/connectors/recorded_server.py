@@ -83,7 +83,7 @@ def provider(
 
 
 def behaviours_of(recordings: Recordings) -> Behaviours:
-    """What the behaviour.json files say; a folder's default is for the models recorded in that folder."""
+    """What the behaviour.json files say; a folder's default is for the models recorded below it."""
     found = Behaviours()
     for folder, models in recordings.models_by_folder.items():
         path = folder / "behaviour.json"

@@ -8,6 +8,8 @@ A set of recordings is a folder:
     MANIFEST.json        where the set comes from; not read here
     behaviour.json       how each model behaves when replayed (see recorded_behaviour)
 
+A folder that holds only such folders stands for all of them, and may have a behaviour.json for all of them.
+
 Other fields (scores, references, costs) are left to whoever wants them. A row with an ``error`` and neither
 output nor tool calls is a failure that was recorded, and is replayed as one; beside an output, ``error`` is
 a scorer's remark.
@@ -89,15 +91,15 @@ def fingerprint(asked: bytes) -> Key:
 
 def load(paths: Iterable[Path]) -> Recordings:
     """Read the sets in these folders; a folder that holds only such folders stands for all of them."""
-    folders = tuple(folder for path in paths for folder in _sets_at(path))
     by_model: dict[str, dict[Key, list[Take]]] = {}
-    models: dict[Path, tuple[str, ...]] = {}
-    for folder in folders:
-        seen: dict[str, None] = {}
-        for key, take in _takes_in(folder):
-            by_model.setdefault(take.model, {}).setdefault(key, []).append(take)
-            seen[take.model] = None
-        models[folder] = tuple(seen)
+    seen: dict[Path, dict[str, None]] = {}  # a dict for its order, outer folders before their sets
+    for path in paths:
+        for folder in _sets_at(path):
+            for key, take in _takes_in(folder):
+                by_model.setdefault(take.model, {}).setdefault(key, []).append(take)
+                for place in (path, folder):
+                    seen.setdefault(place, {})[take.model] = None
+    models = {place: tuple(names) for place, names in seen.items()}
     frozen = {model: {key: tuple(takes) for key, takes in prompts.items()} for model, prompts in by_model.items()}
     runs = {model: _runs(prompts.values()) for model, prompts in frozen.items()}
     return Recordings(frozen, runs, models)

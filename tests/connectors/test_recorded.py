@@ -401,6 +401,20 @@ def test_behaviour_beside_the_recordings_is_for_the_models_recorded_there(tmp_pa
     assert (laid_over.of("b@1"), laid_over.seed) == (Behaviour(error_share=0.2), 1)
 
 
+def test_behaviour_beside_several_sets_is_for_all_of_them_and_a_set_may_differ(tmp_path):
+    for name, behaviour in (("a", None), ("b", {"default": {"latency_ms": 9}})):
+        write_set(
+            tmp_path / name,
+            prompts=[{"messages": HELLO}],
+            outputs=[{"prompt_id": "p0", "model": f"{name}@1", "output": "Hi."}],
+            behaviour=behaviour,
+        )
+    (tmp_path / "behaviour.json").write_text('{"default": {"latency_ms": 3, "error_share": 0.1}}')
+    found = provider([tmp_path]).behaviours
+    assert found.of("a@1") == Behaviour(latency_ms=3, error_share=0.1)
+    assert found.of("b@1") == Behaviour(latency_ms=9, error_share=0.1)
+
+
 @pytest.mark.parametrize(
     "behaviour", [{"models": {"nobody@1": {}}}, {"default": {"error_share": 7}}, {"model": {}}, []]
 )
