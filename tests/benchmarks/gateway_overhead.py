@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.machine import cpu_seconds, free_port, gateway, needs, running, scratch
+from tests.benchmarks.machine import cpu_seconds, needs, scratch
 from tests.benchmarks.store_for_benchmarks import ALIAS, KEY, prepared
 from tests.benchmarks.table import drawn
+from tests.parts import free_port, gateway, running
 
 SECONDS = 6
 ROUNDS = 3
@@ -42,8 +43,8 @@ def run() -> dict[str, Any]:
         url = f"sqlite:///{folder / 'bench.db'}"
         prepared(url, f"{upstream}/v1").close()
         script = _script(folder)
-        with gateway(url, folder, "gateway-1") as (pid, port):
-            through = f"http://127.0.0.1:{port}"
+        with gateway(url, folder, "gateway-1") as served:
+            pid, through = served.pid, served.url
             _load(wrk, script, through, 16, seconds=2)  # warm
             figures = [_compared(wrk, script, upstream, through, pid, count) for count in CONNECTIONS]
     return {"what": __doc__, "rows": figures}

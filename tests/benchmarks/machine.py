@@ -4,22 +4,15 @@ import contextlib
 import os
 import platform
 import shutil
-import signal
-import socket
-import subprocess
-import sys
 import tempfile
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
 
-ROOT = Path(__file__).resolve().parents[2]
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -33,13 +26,6 @@ def needs(program: str) -> str:
     if found is None:
         raise Skipped(f"{program} is not installed (Debian: apt-get install {program})")
     return found
-
-
-def free_port() -> int:
-    """A port of the loopback address that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -59,53 +45,6 @@ def scratch() -> Iterator[Path]:
     """A folder that is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="pinrail-bench-") as folder:
         yield Path(folder)
-
-
-@contextlib.contextmanager
-def running(command: Sequence[str], *, env: dict[str, str] | None = None, ready: str, log: Path) -> Iterator[int]:
-    """A process that answers at ``ready``; it is asked to end afterwards. Its pid is given."""
-    with log.open("wb") as sink:
-        process = subprocess.Popen(
-            command, cwd=ROOT, env={**os.environ, **(env or {})}, stdout=sink, stderr=sink, stdin=subprocess.DEVNULL
-        )
-    try:
-        _wait_until_ready(process, ready, log)
-        yield process.pid
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(timeout=15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            break
-        with contextlib.suppress(OSError, urllib.error.URLError), urllib.request.urlopen(url, timeout=1):
-            return
-        time.sleep(0.05)
-    raise RuntimeError(f"Not ready at {url}:\n{log.read_text(errors='replace')[-2000:]}")
-
-
-@contextlib.contextmanager
-def gateway(database_url: str, folder: Path, name: str) -> Iterator[tuple[int, int]]:
-    """A real gateway on the store: its pid and port."""
-    port = free_port()
-    env = {
-        "PINRAIL_DATABASE_URL": database_url,
-        "PINRAIL_DATA_DIR": str(folder / name),
-        "PINRAIL_GATEWAY_NAME": name,
-        "PINRAIL_GATEWAY_PORT": str(port),
-        "PINRAIL_HOST": "127.0.0.1",
-    }
-    (folder / name).mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "app", "gateway"]
-    with running(command, env=env, ready=f"http://127.0.0.1:{port}/readyz", log=folder / f"{name}.log") as pid:
-        yield pid, port
 
 
 @contextlib.contextmanager

@@ -17,9 +17,10 @@ from typing import Any
 
 from core.services import flips, serving
 from core.store.database import Store
-from tests.benchmarks.machine import SchedulingDelay, databases, free_port, gateway, percentile, scratch
+from tests.benchmarks.machine import SchedulingDelay, databases, percentile, scratch
 from tests.benchmarks.store_for_benchmarks import ALIAS, HAND, KEY, NEW, OLD, prepared
 from tests.benchmarks.table import drawn
+from tests.parts import free_port, gateway
 
 FLIPS = 200
 GATEWAYS = 3
@@ -46,7 +47,7 @@ def _on_store(name: str, url: str, folder: Path, upstream: "_Upstream", flips_wa
     place.mkdir()
     with ExitStack() as stack:
         stack.callback(store.close)
-        ports = [stack.enter_context(gateway(url, place, f"gateway-{n}"))[1] for n in range(1, GATEWAYS + 1)]
+        ports = [stack.enter_context(gateway(url, place, f"gateway-{n}")).port for n in range(1, GATEWAYS + 1)]
         load = stack.enter_context(_Load(ports).running())
         stack.enter_context(noise.watched())
         time.sleep(2)
