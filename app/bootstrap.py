@@ -11,7 +11,8 @@ the first command can be piped like that of any other. How it ends when it canno
     15  the set-up failed otherwise
    130  stopped by Ctrl-C
 
-PINRAIL_VENV=DIR puts the environment elsewhere; PINRAIL_NO_SETUP=1 uses the present Python as it is (for images).
+PINRAIL_VENV=DIR puts the environment elsewhere; PINRAIL_NO_SETUP=1 uses the present Python as it is (for images), and
+so does a copy that pip installed, which brings no lock file.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from enum import Enum
 from pathlib import Path
 
 from app.installation import (
+    LOCK,
     MARK,
     ROOT,
     Say,
@@ -110,7 +112,7 @@ def environment_folder() -> Path:
 
 def enter(module: str, *, with_tests: bool) -> None:
     """Return inside a ready environment: at once when in it already, otherwise by starting ``module`` anew there."""
-    if os.environ.get("PINRAIL_NO_SETUP"):
+    if os.environ.get("PINRAIL_NO_SETUP") or not LOCK.exists():
         return
     folder = environment_folder()
     try:
@@ -131,7 +133,7 @@ def enter(module: str, *, with_tests: bool) -> None:
 def prepare(folder: Path, *, with_tests: bool, say: Say) -> None:
     """Bring the environment to what requirements.lock says; several starts at once wait for one another."""
     try:
-        lock_text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+        lock_text = LOCK.read_text(encoding="utf-8")
         lock = hashlib.sha256(lock_text.encode()).hexdigest()
         if next_step(look_at(folder), lock=lock, with_tests=with_tests) is Step.NOTHING:
             return

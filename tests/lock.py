@@ -13,9 +13,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from app.installation import ONLY_FOR_TESTS, ROOT
+from app.installation import LOCK, ONLY_FOR_TESTS, ROOT
 
-LOCK = ROOT / "requirements.lock"
 OPTIONS = (
     *("--universal", "--python-version", "3.11", "--generate-hashes", "--quiet"),
     *("--no-emit-index-url", "--no-emit-find-links", "--no-header", "--no-annotate"),

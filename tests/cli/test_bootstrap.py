@@ -71,6 +71,19 @@ def test_the_environment_brings_a_pinrail_command_that_works_from_anywhere(ready
     assert answer.stdout == f"ran in {ready.venv} with probe_a and status\n"
 
 
+@pytest.mark.parametrize("how", ["no lock file, as pip installs it", "PINRAIL_NO_SETUP=1"])
+def test_an_installed_copy_and_an_image_run_in_the_python_that_is_there(project, how):
+    env = project.env(PINRAIL_NO_SETUP="1")
+    if how.startswith("no lock"):
+        env = project.env()
+        (project.folder / "requirements.lock").unlink()
+
+    answer = project.start(env=env)
+
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert not project.venv.exists()
+
+
 def test_the_packages_of_the_tests_come_with_the_tests_and_stay(ready):
     assert "probe_t" not in ready.start().stdout
 
