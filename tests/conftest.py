@@ -13,6 +13,9 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
+from core.store import migrate
+from core.store.database import Store, open_store
+
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -110,3 +113,12 @@ def database_url(request: pytest.FixtureRequest) -> str:
     url = request.getfixturevalue(f"{request.param}_url")
     assert isinstance(url, str)
     return url
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[Store]:
+    """A store with its tables and nothing in them; once on SQLite and once on PostgreSQL."""
+    opened = open_store(database_url)
+    migrate.upgrade(opened)
+    yield opened
+    opened.close()
