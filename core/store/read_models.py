@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
-from core.domain.aliases import Cause, Revision, RollbackTarget, rollback_targets
+from core.domain.aliases import Revision, RollbackTarget, rollback_targets
 from core.domain.permissions import Grant
 from core.domain.receipts import Replica
 from core.domain.traffic import WINDOW, Counts, added
@@ -27,6 +28,8 @@ from core.store.tables import (
 
 RECENT = timedelta(minutes=5)
 """The time that "now" means in traffic figures."""
+
+HOUR = timedelta(hours=1)
 
 ERRORS_DEGRADED = 0.02
 FORMAT_DEGRADED = 0.95
@@ -56,13 +59,27 @@ class Condition:
 
 
 @dataclass(frozen=True)
+class Change:
+    """A revision, and the version it took the alias away from (None where that stayed)."""
+
+    revision: Revision
+    came_from: str | None
+
+
+@dataclass(frozen=True)
 class AliasSummary:
-    """One alias on the overview: what serves, how it goes, and the last time it moved."""
+    """One alias on the overview: what serves, how it goes, and the last time it moved.
+
+    ``before`` is the traffic of the hour before that move, read for degraded aliases only.
+    """
 
     revision: Revision
     traffic: Traffic
     condition: Condition
     moved: Revision
+    came_from: str | None = None
+    last_request: datetime | None = None
+    before: Counts | None = None
 
 
 @dataclass(frozen=True)
@@ -75,30 +92,60 @@ class Overview:
     last_change: datetime | None
     providers: int
     versions: int
+    recent: tuple[Change, ...] = ()
+    caller_keys: int = 0
 
 
 def overview(store: Store, *, now: datetime) -> Overview:
     """Every alias with its last minutes of traffic; those that need attention come first."""
     with store.reading() as session:
         newest = repositories.newest_revisions(session)
-        counts = _counts_by_version(session, since=now - RECENT)
         moves = _last_moves(session)
-        summaries = [_summary(r, counts, moves.get(r.alias, r)) for r in newest]
-        changed = select(func.count()).select_from(RevisionRow).where(col(RevisionRow.at) > now - timedelta(days=1))
+        rows = _windows(session, since=now - RECENT)
+        last = _last_requests(session)
+        summaries = [_summary(session, r, rows, moves.get(r.alias, Change(r, None)), last) for r in newest]
+        recent = _changes(session, since=now - timedelta(days=1))
         return Overview(
             aliases=tuple(sorted(summaries, key=_worst_first)),
             replicas=_live(session, now),
-            changes_last_day=session.scalars(changed).one(),
+            changes_last_day=len(recent),
             last_change=max((r.at for r in newest), default=None),
             providers=_number_of(session, ProviderRow),
             versions=_number_of(session, VersionRow),
+            recent=recent,
+            caller_keys=_number_of(session, CallerKeyRow),
         )
 
 
-def _summary(revision: Revision, counts: Mapping[tuple[str, str], Counts], moved: Revision) -> AliasSummary:
-    serving = counts.get((revision.alias, revision.state.stable), Counts())
-    everything = added(c for (alias, _version), c in counts.items() if alias == revision.alias)
-    return AliasSummary(revision, Traffic(everything, RECENT), condition(revision, serving), moved)
+def _summary(
+    session: Session,
+    revision: Revision,
+    rows: Iterable[WindowRow],
+    change: Change,
+    last: Mapping[str, datetime],
+) -> AliasSummary:
+    own = [row for row in rows if row.alias == revision.alias]
+    # A version that served before and serves again is judged by what it did since.
+    since = change.revision.at - WINDOW
+    serving = added(_counts(w) for w in own if w.version == revision.state.stable and w.start >= since)
+    state = condition(revision, serving)
+    before = None
+    if state.word == "degraded" and change.came_from:
+        before = _hour_before(session, revision.alias, change.came_from, change.revision.at)
+    return AliasSummary(
+        revision,
+        Traffic(added(_counts(w) for w in own), RECENT),
+        state,
+        change.revision,
+        change.came_from,
+        last.get(revision.alias),
+        before,
+    )
+
+
+def _hour_before(session: Session, alias: str, version: str, at: datetime) -> Counts:
+    found = _counts_by_version(session, since=at - HOUR, until=at, alias=alias)
+    return found.get((alias, version), Counts())
 
 
 def condition(revision: Revision, serving: Counts) -> Condition:
@@ -307,10 +354,20 @@ def _moments(rows: Iterable[WindowRow]) -> tuple[Moment, ...]:
 
 
 def _last_moves(session: Session) -> dict[str, Revision]:
-    """For every alias the newest revision that moved it (also a first one)."""
-    causes = [c.value for c in (Cause.CREATED, Cause.FLIPPED, Cause.ROLLED_BACK, Cause.UNDONE)]
+    """For every alias the revision at which the version in force began to serve."""
+    before = aliased(RevisionRow)
+    is_next = (col(before.alias) == col(RevisionRow.alias)) & (col(before.number) == col(RevisionRow.number) - 1)
+    newest = (
+        select(col(RevisionRow.alias), func.max(col(RevisionRow.number)).label("number"))
+        .join(before, is_next, isouter=True)
+        .where(col(before.number).is_(None) | (col(before.stable) != col(RevisionRow.stable)))
+        .group_by(col(RevisionRow.alias))
+        .subquery()
+    )
     rows = session.scalars(
-        select(RevisionRow).where(col(RevisionRow.cause).in_(causes)).order_by(col(RevisionRow.number))
+        select(RevisionRow).join(
+            newest, (col(RevisionRow.alias) == newest.c.alias) & (col(RevisionRow.number) == newest.c.number)
+        )
     )
     return {row.alias: repositories.as_revision(row) for row in rows}
 
