@@ -1,4 +1,4 @@
-"""Parts of Pinrail as real processes, for tests and benchmarks: each answers before it is given, and ends afterwards."""
+"""Parts of Pinrail as real processes, for tests and benchmarks: each answers before it is given, and ends after."""
 
 import contextlib
 import os
@@ -84,10 +84,11 @@ def dashboard(database_url: str, folder: Path) -> Iterator[Part]:
 
 
 @contextlib.contextmanager
-def recorded(paths: Sequence[Path], log: Path) -> Iterator[Part]:
-    """A recorded provider that serves the recordings at ``paths``."""
+def recorded(paths: Sequence[Path], log: Path, *, calm: bool = False) -> Iterator[Part]:
+    """A recorded provider that serves the recordings at ``paths``; a calm one without their delays and faults."""
     port = free_port()
     command = [sys.executable, "-m", "app", "recorded", *map(str, paths), "--port", str(port)]
+    command += ["--calm"] if calm else []
     with running(command, ready=f"http://127.0.0.1:{port}/healthz", log=log) as pid:
         yield Part(pid, port)
 

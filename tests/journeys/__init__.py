@@ -1,0 +1,1 @@
+"""Whole jobs, done as a person and an application would do them, on real parts."""
