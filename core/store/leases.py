@@ -181,7 +181,9 @@ def _slot(run: Run) -> tuple[ColumnElement[bool], ...]:
 def _inserted(session: Session, store: Store, row: type[SQLModel], values: dict[str, object]) -> bool:
     """Whether the row was not there yet; one that is stays as it is."""
     dialect = postgresql if store.dialect == "postgresql" else sqlite
-    return _changed(session, dialect.insert(row).values(**values).on_conflict_do_nothing())
+    table = row.__table__  # type: ignore[attr-defined]
+    new = dialect.insert(table).values(**values).on_conflict_do_nothing().returning(*table.primary_key)
+    return session.execute(new).first() is not None
 
 
 def _changed(session: Session, statement: Executable) -> bool:
