@@ -15,9 +15,7 @@ from core.errors import PinrailError
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-REFUSALS = [
-    kind for _name, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, PinrailError)
-]
+REFUSALS = [kind for _name, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, PinrailError)]
 
 
 def row(page: str, name: str) -> str:
@@ -78,11 +76,12 @@ def test_every_decision_is_listed():
 
 
 def test_links_between_documents_lead_somewhere():
-    broken = []
-    for page in [ROOT / "README.md", ROOT / "CHANGELOG.md", *DOCS.rglob("*.md")]:
-        for target in re.findall(r"\]\((?!https?:|mailto:|#)([^)#]+)", page.read_text()):
-            if not (page.parent / target).exists():
-                broken.append(f"{page.relative_to(ROOT)} → {target}")
+    broken = [
+        f"{page.relative_to(ROOT)} → {target}"
+        for page in [ROOT / "README.md", ROOT / "CHANGELOG.md", *DOCS.rglob("*.md")]
+        for target in re.findall(r"\]\((?!https?:|mailto:|#)([^)#]+)", page.read_text())
+        if not (page.parent / target).exists()
+    ]
     assert not broken
 
 
