@@ -10,11 +10,13 @@ from sqlmodel import Session, col
 from core.domain import aliases
 from core.domain.aliases import Revision, RollbackTarget
 from core.domain.events import EVENTS, Event
+from core.domain.names import no_such
 from core.domain.permissions import Actor, insist, rule_on
 from core.domain.receipts import Receipt, Replica
 from core.domain.versions import DataVersion, Provider
-from core.errors import InvalidInput, UnknownRevision
-from core.services import serving
+from core.errors import InvalidInput, NotFound, UnknownRevision
+from core.services import access, serving
+from core.services.access import Person
 from core.store import audit_log, read_models, repositories
 from core.store.audit_log import Verified
 from core.store.database import Store
@@ -84,6 +86,17 @@ def data_version(store: Store, actor: Actor, name: str) -> DataVersion:
         return repositories.data_version(session, name)
 
 
+# -- access ---------------------------------------------------------------------------------------
+
+
+def person(store: Store, actor: Actor, name: str) -> Person:
+    """One account; NotFound names the nearest."""
+    everybody = {one.name: one for one in access.people(store, actor)}
+    if name not in everybody:
+        raise NotFound(no_such("person", name, everybody))
+    return everybody[name]
+
+
 # -- running --------------------------------------------------------------------------------------
 
 
@@ -91,7 +104,9 @@ def status(store: Store, actor: Actor, *, now: datetime) -> read_models.Overview
     """Everything at a glance, as far as the actor may see aliases."""
     _insist_on_some_alias(actor)
     seen = read_models.overview(store, now=now)
-    return replace(seen, aliases=tuple(s for s in seen.aliases if _may_see(actor, s.revision.alias)))
+    recent = tuple(c for c in seen.recent if _may_see(actor, c.revision.alias))
+    summaries = tuple(s for s in seen.aliases if _may_see(actor, s.revision.alias))
+    return replace(seen, aliases=summaries, recent=recent, changes_last_day=len(recent))
 
 
 def replicas(store: Store, actor: Actor) -> list[Replica]:

@@ -1,23 +1,26 @@
 """What the screens show: one query function per screen, values ready to be drawn, nothing to decide."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
-from core.domain.aliases import Revision, RollbackTarget, rollback_targets
-from core.domain.permissions import Grant
+from core.domain import aliases
+from core.domain.aliases import Asked, History, Revision, RollbackTarget, rollback_targets
+from core.domain.permissions import Actor, ActorKind, Grant
 from core.domain.receipts import Replica
 from core.domain.traffic import WINDOW, Counts, added
 from core.domain.versions import KnownIssue, PromptVersion, Provider, Version
+from core.errors import PinrailError
 from core.store import repositories
 from core.store.database import Store
 from core.store.tables import (
     AuditRow,
+    CallerKeyRow,
     KnownIssueRow,
+    LedgerRow,
     PersonRow,
     ProviderRow,
     ReplicaRow,
@@ -25,29 +28,23 @@ from core.store.tables import (
     VersionRow,
     WindowRow,
 )
-
-RECENT = timedelta(minutes=5)
-"""The time that "now" means in traffic figures."""
-
-HOUR = timedelta(hours=1)
+from core.store.windows import (
+    HOUR,
+    RECENT,
+    Moment,
+    Traffic,
+    counts_by_version,
+    counts_of,
+    last_requests,
+    moments,
+    requests_since,
+    windows,
+)
 
 ERRORS_DEGRADED = 0.02
 FORMAT_DEGRADED = 0.95
 ENOUGH = 20
 """Requests below which figures are shown but no state is read from them."""
-
-
-@dataclass(frozen=True)
-class Traffic:
-    """What passed during ``span``, with figures that are None (blind) while nothing did."""
-
-    counts: Counts
-    span: timedelta
-
-    @property
-    def per_minute(self) -> float:
-        """Requests per minute."""
-        return self.counts.requests / (self.span.total_seconds() / 60)
 
 
 @dataclass(frozen=True)
@@ -101,8 +98,8 @@ def overview(store: Store, *, now: datetime) -> Overview:
     with store.reading() as session:
         newest = repositories.newest_revisions(session)
         moves = _last_moves(session)
-        rows = _windows(session, since=now - RECENT)
-        last = _last_requests(session)
+        rows = windows(session, since=now - RECENT)
+        last = last_requests(session)
         summaries = [_summary(session, r, rows, moves.get(r.alias, Change(r, None)), last) for r in newest]
         recent = _changes(session, since=now - timedelta(days=1))
         return Overview(
@@ -127,14 +124,14 @@ def _summary(
     own = [row for row in rows if row.alias == revision.alias]
     # A version that served before and serves again is judged by what it did since.
     since = change.revision.at - WINDOW
-    serving = added(_counts(w) for w in own if w.version == revision.state.stable and w.start >= since)
+    serving = added(counts_of(w) for w in own if w.version == revision.state.stable and w.start >= since)
     state = condition(revision, serving)
     before = None
     if state.word == "degraded" and change.came_from:
         before = _hour_before(session, revision.alias, change.came_from, change.revision.at)
     return AliasSummary(
         revision,
-        Traffic(added(_counts(w) for w in own), RECENT),
+        Traffic(added(counts_of(w) for w in own), RECENT),
         state,
         change.revision,
         change.came_from,
@@ -144,7 +141,7 @@ def _summary(
 
 
 def _hour_before(session: Session, alias: str, version: str, at: datetime) -> Counts:
-    found = _counts_by_version(session, since=at - HOUR, until=at, alias=alias)
+    found = counts_by_version(session, since=at - HOUR, until=at, alias=alias)
     return found.get((alias, version), Counts())
 
 
@@ -185,16 +182,11 @@ class Bundle:
 
 
 @dataclass(frozen=True)
-class Moment:
-    """One window of the sparkline."""
-
-    start: datetime
-    counts: Counts
-
-
-@dataclass(frozen=True)
 class AliasPage:
-    """All that the alias page shows. ``before`` is the traffic of the hour before the last move."""
+    """All that the alias page shows. ``before`` is the traffic of the hour before the last move.
+
+    ``why_not_undo`` holds, for each revision that cannot be undone now, the reason; ``why_not_flip`` likewise.
+    """
 
     now: Revision
     history: tuple[Revision, ...]
@@ -209,22 +201,28 @@ class AliasPage:
     moments: tuple[Moment, ...]
     callers: Mapping[str, int]
     replicas: tuple[Replica, ...]
+    why_not_undo: Mapping[int, str]
+    why_not_flip: str | None
+    per_minute: float
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """Every revision with where it came from, newest first."""
+        pairs = zip((None, *self.history), self.history, strict=False)
+        return tuple(Change(after, _left(before, after)) for before, after in reversed(list(pairs)))
 
 
 def alias_page(store: Store, alias: str, *, now: datetime, minimum_dwell: timedelta) -> AliasPage:
     """The alias called ``alias`` as the on-call engineer sees it; UnknownAlias names the nearest."""
     with store.reading() as session:
         history = repositories.history(session, alias)
-        newest = history[-1]
-        moved = last_move(history)
+        newest, moved = history[-1], last_move(history)
         earlier = history[moved.number - 2].state.stable if moved.number > 1 else None
         targets = rollback_targets(history, now=now, minimum_dwell=minimum_dwell)
-        recent = _counts_by_version(session, since=max(now - RECENT, moved.at - WINDOW), alias=alias)
-        serving = recent.get((alias, newest.state.stable), Counts())
-        span = max(min(RECENT, now - moved.at), WINDOW)
-        hour = timedelta(hours=1)
-        before = _counts_by_version(session, since=moved.at - hour, until=moved.at, alias=alias)
-        last_hour = _windows(session, since=now - hour, alias=alias)
+        last_hour = windows(session, since=now - HOUR, alias=alias)
+        since = max(now - RECENT, moved.at - WINDOW)
+        serving = added(counts_of(w) for w in last_hour if w.version == newest.state.stable and w.start >= since)
+        everybody = added(counts_of(w) for w in last_hour if w.start >= now - RECENT)
         return AliasPage(
             now=newest,
             history=tuple(history),
@@ -233,13 +231,44 @@ def alias_page(store: Store, alias: str, *, now: datetime, minimum_dwell: timede
             previous=bundle(session, earlier) if earlier else None,
             targets=targets,
             target=bundle(session, targets[0].version) if targets else None,
-            recent=Traffic(serving, span),
-            before=Traffic(before.get((alias, earlier), Counts()) if earlier else Counts(), hour),
+            recent=Traffic(serving, max(min(RECENT, now - moved.at), WINDOW)),
+            before=Traffic(_hour_before(session, alias, earlier, moved.at) if earlier else Counts(), HOUR),
             condition=condition(newest, serving),
-            moments=_moments(last_hour),
-            callers=added(_counts(w) for w in last_hour).callers,
+            moments=moments(last_hour),
+            callers=added(counts_of(w) for w in last_hour).callers,
             replicas=_live(session, now),
+            why_not_undo=_why_not_undo(history, now),
+            why_not_flip=_why_not_flip(history, now),
+            per_minute=Traffic(everybody, RECENT).per_minute,
         )
+
+
+def _left(before: Revision | None, after: Revision) -> str | None:
+    moved = before is not None and before.state.stable != after.state.stable
+    return before.state.stable if before is not None and moved else None
+
+
+_SOMEBODY = Actor("somebody", ActorKind.PERSON)
+"""Stands for the person who looks, to ask the domain what it would refuse to anybody."""
+
+
+def _why_not_undo(history: History, now: datetime) -> dict[int, str]:
+    asked = Asked(_SOMEBODY, now, history[-1].number)
+    refused = ((r.number, _refusal(aliases.undo, history, r.number, asked)) for r in history)
+    return {number: because for number, because in refused if because is not None}
+
+
+def _why_not_flip(history: History, now: datetime) -> str | None:
+    asked = Asked(_SOMEBODY, now, history[-1].number)
+    return _refusal(aliases.flip, history, "another version", asked)
+
+
+def _refusal(decide: Callable[..., Revision], *given: object) -> str | None:
+    try:
+        decide(*given)
+    except PinrailError as refusal:
+        return str(refusal)
+    return None
 
 
 def last_move(history: Iterable[Revision]) -> Revision:
@@ -292,84 +321,73 @@ def audit_of(store: Store, subject: str, *, limit: int = 50) -> list[AuditRow]:
         return list(session.scalars(newest))
 
 
+def was_seeded(store: Store) -> bool:
+    """Did the demo workspace write this store?"""
+    seeds = select(col(AuditRow.seq)).where(col(AuditRow.kind) == "store.seeded").limit(1)
+    with store.reading() as session:
+        return session.scalars(seeds).first() is not None
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """Differs from an earlier one as soon as a page would look different, and costs three small queries."""
+
+    serial: int
+    traffic: int
+    replicas: tuple[tuple[str, int], ...]
+
+
+def pulse(store: Store, *, now: datetime) -> Pulse:
+    """The store's pulse at ``now``."""
+    with store.reading() as session:
+        return Pulse(
+            session.scalars(select(col(LedgerRow.serial))).one(),
+            requests_since(session, now - 6 * WINDOW),
+            tuple((r.name, r.applied_serial) for r in _live(session, now)),
+        )
+
+
 def live_replicas(store: Store, *, now: datetime) -> tuple[Replica, ...]:
     """The gateways heard of lately, by name."""
     with store.reading() as session:
         return _live(session, now)
 
 
-# -- traffic --------------------------------------------------------------------------------------
+# -- what several screens need ---------------------------------------------------------------------
 
 
-def traffic_by_version(
-    store: Store, alias: str, *, since: datetime, until: datetime | None = None
-) -> dict[str, Counts]:
-    """What each version behind ``alias`` did between two times."""
-    with store.reading() as session:
-        found = _counts_by_version(session, since=since, until=until, alias=alias)
-    return {version: counts for (_alias, version), counts in found.items()}
+_PLACE = (col(RevisionRow.alias), col(RevisionRow.number))
+_EARLIER = (
+    func.lag(col(RevisionRow.stable)).over(partition_by=col(RevisionRow.alias), order_by=col(RevisionRow.number))
+).label("earlier")
 
 
-def _windows(
-    session: Session, *, since: datetime, until: datetime | None = None, alias: str | None = None
-) -> list[WindowRow]:
-    query = select(WindowRow).where(col(WindowRow.start) >= since).order_by(col(WindowRow.start))
-    if until is not None:
-        query = query.where(col(WindowRow.start) < until)
-    if alias is not None:
-        query = query.where(col(WindowRow.alias) == alias)
-    return list(session.scalars(query))
-
-
-def _counts_by_version(
-    session: Session, *, since: datetime, until: datetime | None = None, alias: str | None = None
-) -> dict[tuple[str, str], Counts]:
-    found: dict[tuple[str, str], Counts] = {}
-    for row in _windows(session, since=since, until=until, alias=alias):
-        key = (row.alias, row.version)
-        found[key] = found.get(key, Counts()) + _counts(row)
-    return found
-
-
-def _counts(row: WindowRow) -> Counts:
-    return Counts(
-        row.requests,
-        dict(row.failures),
-        row.format_checked,
-        row.format_valid,
-        row.input_tokens,
-        row.output_tokens,
-        row.fell_back,
-        dict(row.callers),
-        row.latency_sum_ms,
-        list(row.buckets),
+def _last_moves(session: Session) -> dict[str, Change]:
+    """For every alias the newest revision that took it to another version (or created it)."""
+    seen = select(*_PLACE, col(RevisionRow.stable), _EARLIER).subquery()
+    moving = seen.c.earlier.is_(None) | (seen.c.earlier != seen.c.stable)
+    last = select(seen.c.alias, func.max(seen.c.number).label("number")).where(moving).group_by(seen.c.alias).subquery()
+    found = (
+        select(RevisionRow, seen.c.earlier)
+        .join(last, (last.c.alias == col(RevisionRow.alias)) & (last.c.number == col(RevisionRow.number)))
+        .join(seen, (seen.c.alias == col(RevisionRow.alias)) & (seen.c.number == col(RevisionRow.number)))
     )
+    return {row.alias: Change(repositories.as_revision(row), earlier) for row, earlier in session.execute(found)}
 
 
-def _moments(rows: Iterable[WindowRow]) -> tuple[Moment, ...]:
-    found: dict[datetime, Counts] = {}
-    for row in rows:
-        found[row.start] = found.get(row.start, Counts()) + _counts(row)
-    return tuple(Moment(start, counts) for start, counts in sorted(found.items()))
-
-
-def _last_moves(session: Session) -> dict[str, Revision]:
-    """For every alias the revision at which the version in force began to serve."""
-    before = aliased(RevisionRow)
-    is_next = (col(before.alias) == col(RevisionRow.alias)) & (col(before.number) == col(RevisionRow.number) - 1)
-    newest = (
-        select(col(RevisionRow.alias), func.max(col(RevisionRow.number)).label("number"))
-        .join(before, is_next, isouter=True)
-        .where(col(before.number).is_(None) | (col(before.stable) != col(RevisionRow.stable)))
-        .group_by(col(RevisionRow.alias))
-        .subquery()
+def _changes(session: Session, *, since: datetime) -> tuple[Change, ...]:
+    """What happened to any alias since then, newest first."""
+    seen = select(*_PLACE, _EARLIER).subquery()
+    found = (
+        select(RevisionRow, seen.c.earlier)
+        .join(seen, (seen.c.alias == col(RevisionRow.alias)) & (seen.c.number == col(RevisionRow.number)))
+        .where(col(RevisionRow.at) > since)
+        .order_by(col(RevisionRow.serial).desc())
     )
-    rows = session.scalars(
-        select(RevisionRow).join(
-            newest, (col(RevisionRow.alias) == newest.c.alias) & (col(RevisionRow.number) == newest.c.number)
-        )
+    return tuple(
+        Change(repositories.as_revision(row), earlier if earlier != row.stable else None)
+        for row, earlier in session.execute(found)
     )
-    return {row.alias: repositories.as_revision(row) for row in rows}
 
 
 def _live(session: Session, now: datetime) -> tuple[Replica, ...]:
@@ -377,5 +395,5 @@ def _live(session: Session, now: datetime) -> tuple[Replica, ...]:
     return tuple(r for r in map(repositories.as_replica, rows) if r.is_live(now))
 
 
-def _number_of(session: Session, row: type[ProviderRow] | type[VersionRow]) -> int:
+def _number_of(session: Session, row: type[ProviderRow] | type[VersionRow] | type[CallerKeyRow]) -> int:
     return session.scalars(select(func.count()).select_from(row)).one()
