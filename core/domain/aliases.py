@@ -4,7 +4,7 @@ Every write appends one revision holding the whole state, so history is never re
 here decide: they take the history and what was asked, and return the next revision or refuse.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -127,23 +127,38 @@ class Span:
 
 
 def spans(history: History) -> tuple[Span, ...]:
-    """The times each version served this alias, oldest first."""
+    """The times each version served this alias, oldest first. While an alias is retired nothing serves it."""
     found: list[Span] = []
     for revision in history:
-        if found and found[-1].version == revision.state.stable:
-            continue
-        if found:
+        serves = None if revision.state.retired else revision.state.stable
+        if found and found[-1].until is None:
+            if found[-1].version == serves:
+                continue
             found[-1] = replace(found[-1], until=revision.at, left_by=revision)
-        found.append(Span(revision.state.stable, revision.at, None, None))
+        if serves is not None:
+            found.append(Span(serves, revision.at, None, None))
     return tuple(found)
 
 
 def goes_forward(history: History, number: int) -> bool:
     """Did this revision send traffic to something new (True), or return it to something proven (False)?"""
-    revision = history[number - 1]
-    if revision.cause is Cause.UNDONE and revision.reverts is not None:
-        return not goes_forward(history, revision.reverts)
-    return revision.cause in (Cause.CREATED, Cause.FLIPPED)
+    return _directions(history)[number - 1]
+
+
+def _directions(history: History) -> list[bool]:
+    """For each revision whether it goes forward; what undoes a step goes the other way."""
+    forward: list[bool] = []
+    for revision in history:
+        if revision.cause is Cause.UNDONE and revision.reverts is not None:
+            forward.append(not forward[revision.reverts - 1])
+        else:
+            forward.append(revision.cause in (Cause.CREATED, Cause.FLIPPED))
+    return forward
+
+
+def _left_well(history: History) -> dict[int, bool]:
+    """By revision: was the version it left, left for something new or with the whole alias, and not for doing badly?"""
+    return {r.number: forward or r.state.retired for r, forward in zip(history, _directions(history), strict=True)}
 
 
 @dataclass(frozen=True)
@@ -163,20 +178,23 @@ def rollback_targets(
 
     A version qualifies if it was stable at 100 % for ``minimum_dwell`` and was not left by a rollback the
     last time it served; so repeated rollbacks walk back in time and never return to a version just left.
-    Versions that only lack the dwell follow, with a caution; versions left by a rollback are not offered.
+    Time that ended in a rollback is no proof of anything. Versions that only lack the dwell follow, with a
+    caution; versions left by a rollback are not offered.
     """
     current = history[-1].state.stable
     proven: list[RollbackTarget] = []
     brief: list[RollbackTarget] = []
     judged = {current}
-    past = [s for s in spans(history) if s.until is not None and s.left_by is not None]
-    for span in reversed(past):
+    well, served = _left_well(history), spans(history)
+    for span in reversed(served):
         if span.version in judged or span.until is None or span.left_by is None:
             continue
         judged.add(span.version)
-        if not goes_forward(history, span.left_by.number):
+        if not well[span.left_by.number]:
             continue
-        longest = max(s.dwell(now) for s in past if s.version == span.version)
+        longest = max(
+            s.dwell(now) for s in served if s.version == span.version and s.left_by and well[s.left_by.number]
+        )
         because = f"served {_length(longest)} at 100 % and was left by a flip, not by a rollback"
         if longest >= minimum_dwell:
             proven.append(RollbackTarget(span.version, because, span.until))
@@ -187,12 +205,12 @@ def rollback_targets(
 
 
 def _length(span: timedelta) -> str:
-    """A duration in the largest unit that suits it."""
-    seconds = span.total_seconds()
+    """A duration in the largest unit that suits it, rounded down, so that 9:59 min never reads as 10 min."""
+    seconds = max(0, int(span.total_seconds()))
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
 
 
 # -- deciding -------------------------------------------------------------------------------------
@@ -215,7 +233,7 @@ def created(name: str, state: State, *, by: Actor, now: datetime, reason: str = 
 
 def flip(history: History, version: str, asked: Asked) -> Revision:
     """Point the alias at ``version``, which may be new to it."""
-    now = _open(history, asked, touches="serving")
+    now = _open(history, asked, touches=("serving",))
     if now.state.stable == version:
         raise NothingToChange(f"{now.alias} already serves {version} (revision {now.number}).")
     _refuse_alone(now, f"flipping it to {version}")
@@ -225,17 +243,16 @@ def flip(history: History, version: str, asked: Asked) -> Revision:
 def roll_back(
     history: History, asked: Asked, *, to: str | None = None, minimum_dwell: timedelta = MINIMUM_DWELL
 ) -> Revision:
-    """Return the alias to the version that last served well, or to ``to``, which must have served it before.
+    """Return the alias to the version that last served well, or to ``to``, which must be one of its targets.
 
     Never waits for approval, and holds the alias, so that no automatic step brings the version back.
     """
-    now = _open(history, asked, touches="serving", automatic_may_pass_hold=True)
+    now = _open(history, asked, touches=("serving",), automatic_may_pass_hold=True)
     version = to or _best_target(history, asked, minimum_dwell)
     if version == now.state.stable:
         raise NothingToChange(f"{now.alias} already serves {version} (revision {now.number}).")
-    if all(span.version != version for span in spans(history)):
-        raise NoRollbackTarget(f"{version} never served {now.alias}, so it is a flip and not a rollback.")
-    hold = now.state.hold or Hold(asked.by.name, asked.now, f"after rollback from {now.state.stable}")
+    _refuse_bad_target(history, version, asked)
+    hold = now.state.hold or Hold(asked.by.name, _moment(history, asked), f"after rollback from {now.state.stable}")
     return _next(history, replace(now.state, stable=version, hold=hold), Cause.ROLLED_BACK, asked)
 
 
@@ -248,31 +265,44 @@ def undo(history: History, number: int, asked: Asked) -> Revision:
     fields = [f for names in _FACETS.values() for f in names if getattr(before, f) != getattr(after, f)]
     if not fields:
         raise NothingToChange(f"Revision {number} of {target.alias} changed nothing that could be undone.")
-    now = _open(history, asked, touches="serving", even_retired="retired" in fields)
+    now = _open(history, asked, touches=facets_changed(history, number), even_retired="retired" in fields)
+    # What is back where it was by now, such as a hold released after a rollback, is in nobody's way.
+    fields = [f for f in fields if getattr(now.state, f) != getattr(before, f)]
+    if not fields:
+        raise NothingToChange(f"{now.alias} is already as it was before revision {number}.")
     overtaken = [f for f in fields if getattr(now.state, f) != getattr(after, f)]
     if overtaken:
         raise UndoOvertaken(
             f"Revision {number} of {now.alias} cannot be undone: its {', '.join(overtaken)} changed again since. "
             "Flip or edit it to the state you want."
         )
-    if not goes_forward(history, number) and "stable" in fields:
+    if "stable" in fields and undo_needs_flip(history, number):
         _refuse_alone(now, f"undoing revision {number}, which returns it to {before.stable},")
     state = replace(now.state, **{f: getattr(before, f) for f in fields})
     return replace(_next(history, state, Cause.UNDONE, asked), reverts=number)
 
 
+def undo_needs_flip(history: History, number: int) -> bool:
+    """Would undoing this revision send traffic to what is no rollback target now? Then it needs what a flip needs."""
+    before = history[number - 2].state.stable
+    if before == history[-1].state.stable:
+        return False
+    targets = rollback_targets(history, now=history[-1].at)
+    return not goes_forward(history, number) or all(target.version != before for target in targets)
+
+
 def hold(history: History, asked: Asked) -> Revision:
     """Keep automatic steps away; people, fallbacks and automatic rollback are not blocked."""
-    now = _open(history, asked, touches="hold", automatic_may_pass_hold=True)
+    now = _open(history, asked, touches=("hold",), automatic_may_pass_hold=True)
     if now.state.hold is not None:
         raise NothingToChange(f"{now.alias} is already held by {now.state.hold.by}.")
-    held = Hold(asked.by.name, asked.now, asked.reason)
+    held = Hold(asked.by.name, _moment(history, asked), asked.reason)
     return _next(history, replace(now.state, hold=held), Cause.HELD, asked)
 
 
 def release(history: History, asked: Asked) -> Revision:
     """Let automatic steps go on."""
-    now = _open(history, asked, touches="hold")
+    now = _open(history, asked, touches=("hold",))
     if now.state.hold is None:
         raise NothingToChange(f"{now.alias} is not held.")
     return _next(history, replace(now.state, hold=None), Cause.RELEASED, asked)
@@ -287,8 +317,8 @@ def describe(
     fallbacks: tuple[str, ...] | None = None,
 ) -> Revision:
     """Edit description, owner or fallback chain; None leaves a field as it is, an empty owner clears it."""
-    touches = "card" if fallbacks is None else "serving"
-    now = _open(history, asked, touches=touches)
+    edited = {"card": description is not None or owner is not None, "serving": fallbacks is not None}
+    now = _open(history, asked, touches=[facet for facet, is_edited in edited.items() if is_edited])
     state = now.state
     if description is not None:
         state = replace(state, description=description)
@@ -303,7 +333,7 @@ def describe(
 
 def protect(history: History, asked: Asked, *, protected: bool) -> Revision:
     """Ask for a second person before every flip, or stop asking."""
-    now = _open(history, asked, touches="protection")
+    now = _open(history, asked, touches=("protection",))
     if now.state.protected == protected:
         raise NothingToChange(f"{now.alias} is already {'protected' if protected else 'unprotected'}.")
     cause = Cause.PROTECTED if protected else Cause.UNPROTECTED
@@ -312,7 +342,7 @@ def protect(history: History, asked: Asked, *, protected: bool) -> Revision:
 
 def retire(history: History, asked: Asked) -> Revision:
     """End the alias: callers are refused from now on; its history stays, and undo brings it back."""
-    now = _open(history, asked, touches="serving")
+    now = _open(history, asked, touches=("serving",))
     return _next(history, replace(now.state, retired=True), Cause.RETIRED, asked)
 
 
@@ -323,7 +353,7 @@ def _open(
     history: History,
     asked: Asked,
     *,
-    touches: str,
+    touches: Collection[str],
     automatic_may_pass_hold: bool = False,
     even_retired: bool = False,
 ) -> Revision:
@@ -337,14 +367,14 @@ def _open(
     return now
 
 
-def _refuse_stale(history: History, asked: Asked, touches: str) -> None:
+def _refuse_stale(history: History, asked: Asked, touches: Collection[str]) -> None:
     """People are stopped by what other people changed there; automatic steps by any change at all."""
     now = history[-1]
     if asked.seen_revision > now.number or asked.seen_revision < 1:
         raise UnknownRevision(f"{now.alias} has revisions 1 to {now.number}, not {asked.seen_revision}.")
     for later in reversed(history[asked.seen_revision :]):
-        in_the_way = asked.by.is_automatic or (not later.automatic and touches in facets_changed(history, later.number))
-        if in_the_way:
+        same_side = not facets_changed(history, later.number).isdisjoint(touches)
+        if asked.by.is_automatic or (same_side and not later.automatic):
             raise StaleRevision(
                 f"{now.alias} was {later.cause} by {later.by} {_length(asked.now - later.at)} ago and serves "
                 f"{now.state.stable} (revision {now.number}, you saw {asked.seen_revision}). Nothing was changed."
@@ -360,13 +390,38 @@ def _refuse_alone(now: Revision, doing: str) -> None:
 
 
 def _best_target(history: History, asked: Asked, minimum_dwell: timedelta) -> str:
+    """The best target, for somebody who wants to be rid of the version that served at the revision they saw."""
+    now, seen = history[-1], history[asked.seen_revision - 1].state.stable
+    last = next((s for s in reversed(spans(history)) if s.version == seen), None)
+    left_by = last.left_by if last else None
+    if last and left_by and left_by.number > asked.seen_revision and not _left_well(history)[left_by.number]:
+        # An automatic rollback was faster. A second step back is not what this person asked for.
+        raise NothingToChange(
+            f"{now.alias} was {left_by.cause} from {seen} by {left_by.by} already and serves {now.state.stable} "
+            f"(revision {now.number}). Look again before you roll it back further."
+        )
     targets = rollback_targets(history, now=asked.now, minimum_dwell=minimum_dwell)
-    if not targets:
+    best = next((t for t in targets if t.version != seen), None)
+    if best is None:
         raise NoRollbackTarget(
-            f"{history[-1].alias} has no earlier version to roll back to: every version it served before was "
+            f"{now.alias} has no earlier version to roll back to: every version it served before was "
             "itself left by a rollback, or it never served another. Flip it to a version you trust."
         )
-    return targets[0].version
+    return best.version
+
+
+def _refuse_bad_target(history: History, version: str, asked: Asked) -> None:
+    """A rollback may pass protection, so it leads to what was left well, and to nothing else."""
+    if any(target.version == version for target in rollback_targets(history, now=asked.now)):
+        return
+    alias = history[-1].alias
+    left_by = next((s.left_by for s in reversed(spans(history)) if s.version == version), None)
+    if left_by is None:
+        raise NoRollbackTarget(f"{version} never served {alias}, so it is a flip and not a rollback.")
+    raise NoRollbackTarget(
+        f"{version} was itself left by a rollback (revision {left_by.number} of {alias}), so going there again is a "
+        "flip and not a rollback."
+    )
 
 
 def _revision(history: History, number: int) -> Revision:
@@ -375,9 +430,13 @@ def _revision(history: History, number: int) -> Revision:
     return history[number - 1]
 
 
+def _moment(history: History, asked: Asked) -> datetime:
+    """When the change counts as made: a clock that steps back must not make history run backwards."""
+    return max(asked.now, history[-1].at)
+
+
 def _next(history: History, state: State, cause: Cause, asked: Asked) -> Revision:
-    now = history[-1]
-    at = max(asked.now, now.at)  # a clock that steps back must not make history run backwards
+    now, at = history[-1], _moment(history, asked)
     return Revision(now.alias, now.number + 1, state, cause, asked.by.name, asked.by.is_automatic, at, asked.reason)
 
 

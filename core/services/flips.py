@@ -335,4 +335,4 @@ def _serving_action(history: History, number: int) -> str:
         return "alias:retire"
     if before.stable == after.stable:
         return "alias:describe"
-    return "alias:roll_back" if aliases.goes_forward(history, number) else "alias:flip"
+    return "alias:flip" if aliases.undo_needs_flip(history, number) else "alias:roll_back"
