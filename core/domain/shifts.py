@@ -9,8 +9,8 @@ and the move is *clear* when it leaves out 0. Guarantee: seen once, two equal sh
 about 1 of 100 comparisons. A page that is watched for an hour looks many times, so this is a reading aid and
 not a gate; gates use evidence that stays valid under many looks.
 
-Percentiles of latency come from buckets whose bounds are 33 % apart, so a move within one bucket width is
-not clear, whatever the number of requests.
+Percentiles of latency come from buckets whose bounds are 33 % apart, and each may be off by as much; so a move
+within two bucket widths (78 %) is not clear, whatever the number of requests.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ Z = 2.576
 ENOUGH = 20
 """Requests on either side below which no move is called clear."""
 
-BUCKET_WIDTH = BOUNDS_MS[8] / BOUNDS_MS[7]
+TWO_BUCKETS = (BOUNDS_MS[8] / BOUNDS_MS[7]) ** 2
 
 
 class Move(StrEnum):
@@ -68,7 +68,7 @@ def of_latency(now: Counts, before: Counts, *, share: float = 0.95) -> Shift:
     a, b = now.latency_ms(share), before.latency_ms(share)
     move = Move.BLIND
     if a is not None and b is not None:
-        far = max(a, b) > min(a, b) * BUCKET_WIDTH and min(now.answered, before.answered) >= ENOUGH
+        far = max(a, b) > min(a, b) * TWO_BUCKETS and min(now.answered, before.answered) >= ENOUGH
         move = _named(a - b, clear=far, more_is_better=False)
     return Shift(a, b, now.answered, before.answered, move)
 

@@ -50,7 +50,7 @@ def test_fewer_valid_formats_are_worse():
     assert of_format(good, bad).move is Move.BETTER
 
 
-def test_latency_moves_clearly_only_beyond_the_width_of_a_bucket():
+def test_latency_moves_clearly_only_beyond_what_buckets_can_tell():
     assert of_latency(counts(200, latency_ms=300), counts(200, latency_ms=100)).move is Move.WORSE
     assert of_latency(counts(200, latency_ms=100), counts(200, latency_ms=300)).move is Move.BETTER
     assert of_latency(counts(200, latency_ms=101), counts(200, latency_ms=100)).move is Move.NO_CLEAR_CHANGE
