@@ -1,9 +1,11 @@
 """What the API takes: one body per write, with its limits. Unknown fields are refused, so that no typo is silent."""
 
-from datetime import date
+from collections.abc import Mapping
+from datetime import date, datetime
+from math import isfinite
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from app.api.shapes.registry import CapabilitiesView, PriceView
 from core.domain.permissions import Grant, Role
@@ -13,12 +15,53 @@ Slug = Annotated[str, Field(min_length=1, max_length=64, description="Lower-case
 Name = Annotated[str, Field(min_length=1, max_length=128, description="Letters, digits and '._:@/+-'.")]
 Reason = Annotated[str, Field(max_length=2000, description="Why; kept in the history and the audit log.")]
 Aliases = Annotated[tuple[Slug, ...], Field(min_length=1, max_length=200)]
+MAX_DEPTH = 20
 
 
 class Body(BaseModel):
-    """Something that is asked for."""
+    """Something that is asked for. What no store and no gateway could keep or send again is refused here."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _storable(cls, given: Any) -> Any:
+        _refuse_unstorable(given, MAX_DEPTH)
+        return given
+
+
+def _refuse_unstorable(value: Any, depth: int) -> None:
+    if depth == 0:
+        raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
+    if isinstance(value, str):
+        _refuse_unstorable_text(value)
+    elif isinstance(value, float) and not isfinite(value):
+        raise ValueError("NaN and Infinity are no JSON numbers")
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ValueError("a whole number has at most 64 bits")
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            _refuse_unstorable(key, depth - 1)
+            _refuse_unstorable(inner, depth - 1)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            _refuse_unstorable(inner, depth - 1)
+
+
+def _refuse_unstorable_text(text: str) -> None:
+    if "\0" in text:
+        raise ValueError("a text holds no NUL characters")
+    if any("\ud800" <= sign <= "\udfff" for sign in text):
+        raise ValueError("half of a surrogate pair is no character")
+
+
+def _before_far_future(at: datetime) -> datetime:
+    if at.year > 3000:
+        raise ValueError("this is after the year 3000; leave it out for never")
+    return at
+
+
+Until = Annotated[AwareDatetime, AfterValidator(_before_far_future)]
 
 
 # -- aliases --------------------------------------------------------------------------------------
@@ -189,7 +232,7 @@ class CreateToken(Body):
     scope: str = Field(max_length=64, description="full, read, rollback or operate.")
     person: Slug | None = None
     aliases: Aliases | None = Field(None, description="The only aliases it is good for; null for all.")
-    expires_at: AwareDatetime | None = None
+    expires_at: Until | None = None
 
 
 class CreateCallerKey(Body):
@@ -197,4 +240,4 @@ class CreateCallerKey(Body):
 
     caller: Slug
     aliases: Aliases | None = Field(None, description="The only aliases it may call; null for all.")
-    expires_at: AwareDatetime | None = None
+    expires_at: Until | None = None
