@@ -76,15 +76,24 @@ class Actor:
         held = [g.role for g in self.grants if g.alias is None or g.alias == alias]
         return max(held, key=lambda role: role.rank, default=None)
 
+    @property
+    def highest_role(self) -> Role | None:
+        """The highest role held anywhere, be it for one alias."""
+        return max((g.role for g in self.grants), key=lambda role: role.rank, default=None)
+
 
 @dataclass(frozen=True)
 class Action:
-    """Something that can be done, the lowest role that may, and whether it concerns one alias."""
+    """Something that can be done, the lowest role that may, and whether it concerns one alias.
+
+    What concerns no alias needs the role everywhere, unless ``anywhere`` says that a role on any alias is enough.
+    """
 
     name: str
     least: Role
     per_alias: bool
     meaning: str
+    anywhere: bool = False
 
 
 ACTIONS: tuple[Action, ...] = (
@@ -96,14 +105,14 @@ ACTIONS: tuple[Action, ...] = (
     Action("alias:hold", Role.OPERATOR, True, "hold an alias, or release it"),
     Action("alias:protect", Role.ADMIN, True, "make an alias protected, or unprotected"),
     Action("alias:retire", Role.ADMIN, True, "retire an alias for good"),
-    Action("registry:read", Role.VIEWER, False, "see providers, versions, prompts and data versions"),
+    Action("registry:read", Role.VIEWER, False, "see providers, versions, prompts and data versions", True),
     Action("registry:write", Role.OPERATOR, False, "register versions, prompts, data versions, known issues"),
     Action("provider:write", Role.ADMIN, False, "register or change a provider"),
     Action("audit:read", Role.VIEWER, False, "read and verify the audit log"),
     Action("store:prune", Role.ADMIN, False, "remove what has expired: sessions, attempts, old traffic windows"),
     Action("access:read", Role.VIEWER, False, "see who holds which role"),
     Action("access:write", Role.ADMIN, False, "manage people, grants, callers and everybody's tokens"),
-    Action("token:own", Role.VIEWER, False, "create and revoke tokens of one's own"),
+    Action("token:own", Role.VIEWER, False, "create and revoke tokens of one's own", True),
 )
 
 _BY_NAME = {action.name: action for action in ACTIONS}
@@ -140,6 +149,7 @@ class Ruling:
 def rule_on(actor: Actor, action: str, alias: str | None = None) -> Ruling:
     """May ``actor`` do ``action`` (on ``alias``)? Always says why."""
     wanted = _BY_NAME[action]
+    alias = alias if wanted.per_alias else None
     where = f" on {alias}" if alias else ""
     if actor.scope is not None and action not in actor.scope.actions:
         return Ruling(False, f"token {actor.via} has scope {actor.scope.name}, which does not include {action}")
@@ -147,7 +157,7 @@ def rule_on(actor: Actor, action: str, alias: str | None = None) -> Ruling:
         return Ruling(False, f"token {actor.via} is limited to {', '.join(sorted(actor.aliases))}")
     if actor.aliases is not None and not wanted.per_alias and action not in _READS:
         return Ruling(False, f"token {actor.via} is limited to aliases and may not {action}")
-    role = actor.role_on(alias)
+    role = actor.highest_role if wanted.anywhere else actor.role_on(alias)
     if role is None:
         return Ruling(False, f"{actor.name} has no role{where}; {action} needs {wanted.least}")
     if role.rank < wanted.least.rank:
