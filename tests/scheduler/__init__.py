@@ -1,0 +1,1 @@
+"""The scheduler, as threads and as real processes."""
