@@ -41,64 +41,174 @@ class Rule:
         return (not self.kinds or kind in self.kinds) and bool(re.fullmatch(self.pattern, model_id, re.IGNORECASE))
 
 
-_OPENAI = frozenset({"openai", "azure", "openai_compatible"})
-_ANTHROPIC = frozenset({"anthropic", "openai_compatible"})
+_OPENAI = frozenset({"openai", "openai_compatible"})
+_ANTHROPIC = frozenset({"anthropic", "google", "openai_compatible"})
 _GOOGLE = frozenset({"google", "openai_compatible"})
 _MISTRAL = frozenset({"mistral", "openai_compatible"})
-_PREFIX = r"(?:[\w.-]+/)*"
+_OTHERS = frozenset({"openai_compatible"})
+
+_PREFIX = r"(?:[\w.-]+/)*"  # a router's path before the id, as in mistralai/…
+_VENDOR = r"(?:[\w-]+[./])*"  # the same, or a cloud's, as in eu.anthropic.…
+_MMDD = r"(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
+_DATE = r"(?:19|20)\d\d-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])"
+_CLAUDE_FROM_4_6 = _VENDOR + r"claude-[a-z]+-(?:4-(?:[6-9]|\d\d)|[5-9]|[1-9]\d)(?:-\d{1,2})?"
+_MISTRALS = r"(?:mistral|ministral|mixtral|codestral|devstral|magistral|pixtral|voxtral)"
 
 RULES: tuple[Rule, ...] = (
     Rule(r".*", PinClass.PINNED, "a recording never changes", frozenset({"recorded"})),
+    # -- whoever the provider is ------------------------------------------------------------------
     Rule(r".*@sha256:[0-9a-f]{64}", PinClass.PINNED, "named by its digest"),
+    Rule(r"[\w.-]+/[\w.-]+@[0-9a-f]{40}", PinClass.PINNED, "named by its commit"),
     Rule(r".*[-_.:/@]latest(?:[-_.:].*)?|latest", PinClass.FLOATING, "'latest' moves with every release"),
     Rule(
-        r".*[-_](?:19|20)\d\d-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])",
-        PinClass.PINNED,
-        "dated snapshot -YYYY-MM-DD",
+        r".*",
+        PinClass.UNKNOWN,
+        "an Azure id names a deployment; its version, and whether it upgrades itself, are set in Azure",
+        frozenset({"azure"}),
+    ),
+    Rule(r".*@default", PinClass.FLOATING, "'default' moves with every release"),
+    Rule(r"openrouter/.*|arn:.*prompt-router/.*", PinClass.FLOATING, "a router picks the model for each request"),
+    Rule(
+        r"labs-.*",
+        PinClass.FLOATING,
+        "Mistral updates its labs models without notice, also under a dated id",
+        frozenset({"mistral"}),
     ),
     Rule(
-        r".*[-_@](?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:-v\d+(?::\d+)?)?",
+        _CLAUDE_FROM_4_6 + r"-\d{8}",
+        PinClass.UNKNOWN,
+        "Claude ids from 4.6 on carry no date, so this one is none of Anthropic's",
+        _ANTHROPIC,
+    ),
+    Rule(r".*[-_]" + _DATE, PinClass.PINNED, "dated snapshot -YYYY-MM-DD"),
+    Rule(
+        r".*[-_@](?:19|20)\d\d" + _MMDD + r"(?:-v\d+(?::\d+)?)?",
         PinClass.PINNED,
         "dated snapshot YYYYMMDD",
     ),
+    # -- OpenAI -----------------------------------------------------------------------------------
     Rule(
-        _PREFIX + r"gpt-(?:3\.5|4)[\w.-]*-(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:-preview)?",
+        r"ft:[\w.-]+-(?:" + _DATE + "|" + _MMDD + r"):.*",
+        PinClass.PINNED,
+        "fine-tune of a dated snapshot",
+        _OPENAI,
+    ),
+    Rule(
+        _PREFIX + r"gpt-(?:3\.5|4)[\w.-]*-" + _MMDD + r"(?:-preview)?",
         PinClass.PINNED,
         "old-style snapshot with MMDD",
         _OPENAI,
     ),
     Rule(
-        _PREFIX + r"(?:gpt|chatgpt|o\d|codex|computer-use)[\w.-]*",
+        _PREFIX + r"(?:text|code)-(?!embedding)[a-z-]+-00\d",
+        PinClass.PINNED,
+        "old-style version number -00N",
+        frozenset({"openai"}),
+    ),
+    Rule(
+        _PREFIX + r"gpt-(?:5\.[6-9]|[6-9]|5\.\d-codex)(?:[.-][\w.-]*)?",
+        PinClass.UNKNOWN,
+        "OpenAI lists no dated snapshot of this generation, so nothing more exact can be named",
+        _OPENAI,
+    ),
+    Rule(
+        _PREFIX + r"(?:gpt-(?!oss)[\w.-]*|chatgpt-[\w.-]*|o\d(?:-[\w.-]*)?|codex-[\w.-]*|computer-use-[\w.-]*)",
         PinClass.FLOATING,
         "OpenAI ids without a date are pointers that move to newer snapshots",
         _OPENAI,
     ),
+    # -- Anthropic --------------------------------------------------------------------------------
+    Rule(
+        _CLAUDE_FROM_4_6 + r"(?:-v\d+)?",
+        PinClass.PINNED,
+        "from 4.6 on a Claude id without a date is the exact model",
+        _ANTHROPIC,
+    ),
+    Rule(_PREFIX + r"claude(?:-instant)?-[12]\.\d", PinClass.PINNED, "full version number", _ANTHROPIC),
+    Rule(
+        _VENDOR + r"claude-[\w-]*preview",
+        PinClass.UNKNOWN,
+        "whether an undated preview is updated in place is not documented",
+        _ANTHROPIC,
+    ),
     Rule(
         _PREFIX + r"claude[\w.-]*",
         PinClass.FLOATING,
-        "Claude ids without a date may be aliases of a dated snapshot",
+        "Claude ids before 4.6 without a date are aliases of a dated snapshot",
         _ANTHROPIC,
     ),
-    Rule(_PREFIX + r"gemini-\d[\w.-]*-00\d", PinClass.PINNED, "stable Gemini version -00N", _GOOGLE),
+    # -- Google -----------------------------------------------------------------------------------
     Rule(
-        _PREFIX + r"gemini[\w.-]*-preview-\d\d-\d\d(?:-\d{4})?",
+        r"[\w.-]+@(?:00\d|\d{4}(?:-\d{3})?)",
+        PinClass.PINNED,
+        "version after the @",
+        _GOOGLE,
+    ),
+    Rule(_PREFIX + r"(?:gemini|imagen)-[\w.-]*-00\d", PinClass.PINNED, "stable version -00N", _GOOGLE),
+    Rule(
+        _PREFIX + r"gemini[\w.-]*-preview-\d\d-\d\d(?:\d\d)?(?:-\d{4})?",
         PinClass.PINNED,
         "dated Gemini preview",
         _GOOGLE,
     ),
     Rule(
-        _PREFIX + r"gemini[\w.-]*-(?:preview|exp)",
+        _PREFIX + r"gemini[\w.-]*-exp",
         PinClass.FLOATING,
-        "a preview without a date is replaced in place",
+        "an experimental Gemini can be exchanged for another without notice",
         _GOOGLE,
     ),
     Rule(
-        _PREFIX
-        + r"[\w-]*(?:mistral|ministral|mixtral|codestral|devstral|magistral|pixtral|voxtral)"
-        + r"[\w.-]*-2\d(?:0[1-9]|1[0-2])",
+        _PREFIX + r"gemini[\w.-]*-(?:preview|exp-\d\d-\d\d)",
+        PinClass.UNKNOWN,
+        "whether it is updated in place is not documented",
+        _GOOGLE,
+    ),
+    Rule(
+        _PREFIX + r"gemini-(?:1\.\d|2\.0)-[\w.-]*",
+        PinClass.FLOATING,
+        "before 2.5 a Gemini id without -00N is an alias that is updated",
+        _GOOGLE,
+    ),
+    Rule(
+        _PREFIX + r"gemini-(?:2\.5|[3-9](?:\.\d+)?)-[\w-]+",
+        PinClass.PINNED,
+        "from 2.5 on the plain Gemini id is the stable version",
+        _GOOGLE,
+    ),
+    # -- Mistral ----------------------------------------------------------------------------------
+    Rule(
+        _PREFIX + r"[\w-]*" + _MISTRALS + r"[\w.-]*-2\d(?:0[1-9]|1[0-2])",
         PinClass.PINNED,
         "dated Mistral release -YYMM",
         _MISTRAL,
+    ),
+    Rule(
+        _MISTRALS + r"-[a-z-]+-\d-\d",
+        PinClass.PINNED,
+        "Mistral release with major and minor number",
+        frozenset({"mistral"}),
+    ),
+    Rule(
+        _MISTRALS + r"(?:-[a-z]+)*(?:-\d)?",
+        PinClass.FLOATING,
+        "Mistral ids without a date or minor number are aliases of the newest release",
+        frozenset({"mistral"}),
+    ),
+    # -- others that speak the OpenAI API ---------------------------------------------------------
+    Rule(r"(?:[\w-]+\.)+[\w.-]*v\d+:\d+", PinClass.PINNED, "Bedrock version -vN:N", _OTHERS),
+    Rule(
+        _PREFIX + r"command[a-z-]*-(?:0[1-9]|1[0-2])-20\d\d",
+        PinClass.PINNED,
+        "dated Cohere release -MM-YYYY",
+        _OTHERS,
+    ),
+    Rule(_PREFIX + r"(?:embed|rerank)-[a-z-]*v\d\.\d(?:-[a-z]+)*", PinClass.PINNED, "Cohere version vN.N", _OTHERS),
+    Rule(_PREFIX + r"command(?:-[a-z]+)*", PinClass.FLOATING, "Cohere ids without a date are aliases", _OTHERS),
+    Rule(
+        _PREFIX + r"qwen[\w.]*(?:-[a-z]+)*-(?:max|plus|turbo|flash)(?:-preview)?",
+        PinClass.FLOATING,
+        "Qwen's mainline ids are moved to newer snapshots",
+        _OTHERS,
     ),
 )
 """The first rule that matches decides. A later issue completes this set."""
