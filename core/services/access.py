@@ -55,14 +55,18 @@ def sign_in(store: Store, name: str, password: str, *, address: str = "", now: d
     """Begin a session; the cookie's secret is returned and only its SHA-256 kept.
 
     After five failures for a name or from an address within 15 minutes, TooManyAttempts until they have aged.
+    WrongPassword, or NotSignedIn when the account is disabled.
     """
     _refuse_flood(store, name, address, now)
     with store.reading() as session:
         person = session.get(PersonRow, name)
-        known = person.password_hash if person is not None and person.disabled_at is None else None
+        known = person.password_hash if person is not None else None
+        disabled = person is not None and person.disabled_at is not None
     right = _HASHER.verify(password[:LONGEST_PASSWORD], known or _NOBODY)
-    if not right or known is None:
+    if not right or known is None or disabled:
         _note_failure(store, name, address, now)
+        if right and known is not None:  # whoever knows the password may know this, too
+            raise NotSignedIn(f"The account {name} is disabled. An admin can enable it again.")
         raise WrongPassword("The name and password do not belong together.")
     secret = secrets.token_urlsafe(32)
     with store.unit_of_work() as session:
