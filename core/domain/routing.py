@@ -116,7 +116,8 @@ def _taken(found: AliasRoute, variant: Variant) -> Route:
 
 
 def _point(alias: str, routing_key: str) -> float:
-    digest = blake2b(f"{alias}\0{routing_key}".encode(), digest_size=8).digest()
+    # A key comes from outside and may hold half a surrogate pair, which must find its road too.
+    digest = blake2b(f"{alias}\0{routing_key}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64
 
 

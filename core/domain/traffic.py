@@ -15,7 +15,7 @@ WINDOW = timedelta(seconds=10)
 
 BOUNDS_MS: tuple[float, ...] = tuple(round(10 ** (step / 8), 3) for step in range(41))
 """Upper bounds of the latency buckets in ms: 8 per decade from 1 ms to 100 s, so a percentile is within 33 %
-of the true value, and usually far closer; a last bucket holds what is slower."""
+of the true value, and usually far closer; up to 1 ms it is within that 1 ms; a last bucket holds what is slower."""
 
 
 class Failure(StrEnum):
