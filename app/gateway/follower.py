@@ -107,7 +107,9 @@ class Follower(threading.Thread):
         now = time.monotonic()
         if changed or now >= self._look_at:
             self._look_at = now + LOOK_EVERY_S
-            if serving.current_serial(self._store) != self._state.serial:
+            # PostgreSQL announces just what concerns gateways; SQLite tells of every commit, so there it is looked at.
+            announced = changed and self._store.dialect == "postgresql"
+            if announced or serving.current_serial(self._store) != self._state.serial:
                 self._apply()
             self._confirmed()
         if self._unsaved_since is not None and (not changed or now - self._unsaved_since > SAVE_AFTER_S):

@@ -205,7 +205,7 @@ async def test_a_fault_during_the_answer_comes_after_the_bytes_that_arrived(
 
 
 async def test_a_slow_answer_is_not_a_silent_one(upstream: Upstream, client: OpenAICompatible):
-    pieces: list[bytes | float | Then] = []
+    pieces: list[wire.Step] = []
     for _ in range(6):
         pieces += [0.1, chunked(b"tick")]
     upstream.scripts["m-1"] = stream([], *pieces, b"0\r\n\r\n")

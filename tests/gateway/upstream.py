@@ -1,6 +1,7 @@
 """A provider of the tests' own: a real server on a real socket that writes exactly the bytes it is told to."""
 
 import asyncio
+import contextlib
 import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,8 +19,9 @@ class Then(Enum):
     HANG = "hang"
 
 
-Script: TypeAlias = Sequence[bytes | float | Then]
-"""Bytes are written, a number is a pause in seconds."""
+Step: TypeAlias = bytes | float | threading.Event | Then
+Script: TypeAlias = Sequence[Step]
+"""Bytes are written, a number is a pause in seconds, an event is waited for."""
 
 
 @dataclass(frozen=True)
@@ -73,13 +75,16 @@ class Upstream:
                 await writer.drain()
             elif isinstance(step, float):
                 await asyncio.sleep(step)
+            elif isinstance(step, threading.Event):
+                await asyncio.to_thread(step.wait, 10)
             elif step is Then.RESET:
                 writer.transport.abort()
                 return False
             elif step is Then.CLOSE:
                 return False
             elif step is Then.HANG:
-                await reader.read()
+                with contextlib.suppress(ConnectionError):
+                    await reader.read()
                 self.gone.release()
                 return False
         return True
@@ -124,7 +129,7 @@ def plain(body: bytes, status: int = 200, *headers: str) -> Script:
     return [head(status, "content-type: application/json", f"content-length: {len(body)}", *headers) + body]
 
 
-def stream(chunks: Sequence[bytes], *then: bytes | float | Then, content_type: str = "text/event-stream") -> Script:
+def stream(chunks: Sequence[bytes], *then: Step, content_type: str = "text/event-stream") -> Script:
     """A chunked answer that ends well, unless ``then`` says how it goes on instead."""
     begin = head(200, f"content-type: {content_type}", "transfer-encoding: chunked")
     return [begin, *(chunked(chunk) for chunk in chunks), *(then or (b"0\r\n\r\n",))]

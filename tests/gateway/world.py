@@ -29,7 +29,7 @@ from core.store.tables import WindowRow
 from tests.gateway.upstream import Upstream
 
 ADMIN = Actor("test", ActorKind.PERSON, (Grant(Role.ADMIN),))
-HELLO = [{"role": "user", "content": "Hello"}]
+HELLO: Any = [{"role": "user", "content": "Hello"}]
 PATIENCE_S = 10.0
 
 
@@ -101,6 +101,7 @@ class Running:
     replica: Replica
     server: Server
     url: str
+    store: Store
 
     def post(self, body: Any = None, *, key: str | None = None, **more: Any) -> requests.Response:
         """Post a chat request; a mapping is sent as JSON over the usual fields, bytes as they are."""
@@ -154,7 +155,7 @@ def running(world: World, *, table: RouteTable | None = None, **settings: Any) -
             replica.recorder.start()
         try:
             eventually(lambda: server.started and _settled(replica), "the gateway is up")
-            yield Running(world, replica, server, url)
+            yield Running(world, replica, server, url, pinrail.store)
         finally:
             server.should_exit = True
             thread.join(PATIENCE_S)
