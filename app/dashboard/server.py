@@ -72,7 +72,7 @@ def create(pinrail: Pinrail, *, main: Path = MAIN) -> Starlette:
             Route("/sign-out", front.ask_to_leave, methods=["GET"]),
             Route("/sign-out", front.sign_out, methods=["POST"]),
             Route("/healthz", healthz),
-            Route("/front/icon.svg", icon),
+            Route("/front/mark.svg", mark),
             Route("/a/{alias}", to_alias),
             Route("/a/{alias}/rollback", to_rollback),
             Mount("/", dashboard),
@@ -108,9 +108,9 @@ async def healthz(_request: Request) -> JSONResponse:
     return JSONResponse({"status": "ok"}, headers={"cache-control": "no-store"})
 
 
-async def icon(_request: Request) -> FileResponse:
+async def mark(_request: Request) -> FileResponse:
     """The mark in the browser's tab."""
-    return FileResponse(HERE / "front" / "icon.svg", headers={"cache-control": "public, max-age=86400"})
+    return FileResponse(HERE / "mark.svg", headers={"cache-control": "public, max-age=86400"})
 
 
 async def to_alias(request: Request) -> RedirectResponse:

@@ -20,7 +20,7 @@ OPEN = frozenset(
         "/healthz",
         "/sign-in",
         "/sign-out",
-        "/front/icon.svg",
+        "/front/mark.svg",
         "/favicon.png",
         "/manifest.json",
         "/_stcore/health",

@@ -71,8 +71,8 @@ def demo_people(people: list[tuple[str, str]], *, back_to: str) -> str:
         return ""
     buttons = "".join(
         f'<li><button class="person" name="name" value="{escape(name)}">{escape(name)} '
-        f"<span>{escape(role)}</span></button></li>"
-        for name, role in people
+        f"<span>{escape(does)}</span></button></li>"
+        for name, does in people
     )
     return (
         '<section class="demo" aria-labelledby="demo"><h2 id="demo">This is the demo</h2>'

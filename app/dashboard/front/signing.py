@@ -16,7 +16,12 @@ from core.store import read_models
 
 COOKIE = "pinrail_session"
 MAX_FORM_BYTES = 8192
-DEMO_PEOPLE = ("viewer", "oncall", "approver", "admin")
+DEMO_PEOPLE = {
+    "viewer": "looks at everything",
+    "oncall": "flips and rolls back",
+    "approver": "approves, too",
+    "admin": "manages people, too",
+}
 STATUS: dict[type[PinrailError], int] = {NotSignedIn: 401, TooManyAttempts: 429, StoreError: 503, PinrailError: 400}
 
 
@@ -103,8 +108,8 @@ class Front:
         store = self.pinrail.store
         if not read_models.was_seeded(store):
             return ""
-        held = {name: grants[0].role.value for name, grants in read_models.who_holds_roles(store) if grants}
-        return pages.demo_people([(name, held[name]) for name in DEMO_PEOPLE if name in held], back_to=back_to)
+        there = {name for name, _grants in read_models.who_holds_roles(store)}
+        return pages.demo_people([one for one in DEMO_PEOPLE.items() if one[0] in there], back_to=back_to)
 
     @staticmethod
     def _unreachable(fault: StoreError) -> HTMLResponse:
