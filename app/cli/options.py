@@ -1,0 +1,164 @@
+"""Options that several commands share, and how times, durations and secrets are given."""
+
+import re
+import secrets
+import sys
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from core.errors import InvalidInput
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, as the API answers it.")]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the history and the audit log.")]
+SeenRevision = Annotated[
+    int | None,
+    typer.Option(
+        "--seen-revision",
+        metavar="N",
+        min=1,
+        help="The revision you decided on; by default the newest, read just before.",
+    ),
+]
+IdempotencyKey = Annotated[
+    str | None,
+    typer.Option(
+        "--idempotency-key", metavar="KEY", help="The same key again has no second effect; by default a fresh one."
+    ),
+]
+Wait = Annotated[
+    float,
+    typer.Option(
+        "--wait", min=0, max=600, metavar="SECONDS", help="Wait for the gateways to confirm; 0 does not wait."
+    ),
+]
+Alias = Annotated[str, typer.Argument(metavar="ALIAS", help="The name that callers use.")]
+Version = Annotated[str, typer.Argument(metavar="VERSION", help="The version that shall serve.")]
+Description = Annotated[str | None, typer.Option("--description", metavar="TEXT", help="What it is for.")]
+Owner = Annotated[
+    str | None, typer.Option("--owner", metavar="NAME", help="Who looks after it; an empty text clears it.")
+]
+Fallback = Annotated[
+    list[str] | None,
+    typer.Option("--fallback", metavar="VERSION", help="Tried when the one before fails; may be repeated, in order."),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would happen.")]
+Aliases = Annotated[
+    list[str] | None, typer.Option("--alias", metavar="ALIAS", help="Only for this alias; may be repeated.")
+]
+Expires = Annotated[
+    str | None,
+    typer.Option("--expires", metavar="TIME", help="When it ends: 90d, 12h, or 2027-01-31; by default never."),
+]
+
+_UNITS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_SPAN = re.compile(r"(\d{1,6})\s*(s|min|m|h|d|w)")
+_CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
+LONGEST_INPUT = 4 * 2**20
+
+
+def fresh_key(given: str | None) -> str:
+    """The idempotency key of this invocation."""
+    return given or f"cli-{secrets.token_hex(12)}"
+
+
+def past(text: str, *, now: datetime) -> datetime:
+    """A time that has been: `30m` ago, `02:03` (the last one, UTC), `2026-11-20`, or ISO 8601, UTC unless it says."""
+    span = _span(text)
+    clock = _CLOCK.fullmatch(text.strip())
+    if span is not None:
+        at = now - span
+    elif clock is not None:
+        at = _last(clock, now)
+    else:
+        at = _iso(text)
+    if at > now:
+        raise InvalidInput(f"{text!r} is still to come.")
+    return at
+
+
+def future(text: str | None, *, now: datetime) -> datetime | None:
+    """A time to come: in `90d`, at the end of the day `2027-01-31` (UTC), or ISO 8601."""
+    if text is None:
+        return None
+    span = _span(text)
+    if span is not None:
+        return now + span
+    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+        return _iso(text) + timedelta(days=1)
+    return _iso(text)
+
+
+def _span(text: str) -> timedelta | None:
+    found = _SPAN.fullmatch(text.strip())
+    return timedelta(seconds=int(found[1]) * _UNITS[found[2]]) if found else None
+
+
+def _last(clock: re.Match[str], now: datetime) -> datetime:
+    try:
+        wanted = time(int(clock[1]), int(clock[2]), int(clock[3] or 0), tzinfo=UTC)
+    except ValueError as fault:
+        raise _no_time(clock[0]) from fault
+    at = datetime.combine(now.astimezone(UTC).date(), wanted)
+    return at if at <= now else at - timedelta(days=1)
+
+
+def _iso(text: str) -> datetime:
+    try:
+        at = datetime.fromisoformat(text.strip())
+    except ValueError as fault:
+        raise _no_time(text) from fault
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _no_time(text: str) -> InvalidInput:
+    return InvalidInput(f"{text!r} is no time. Give 2026-11-20T14:02Z, 2026-11-20, 14:02 (all UTC), or 30m, 12h, 90d.")
+
+
+def day(text: str | None) -> date | None:
+    """A day such as 2026-11-20."""
+    try:
+        return date.fromisoformat(text) if text is not None else None
+    except ValueError as fault:
+        raise InvalidInput(f"{text!r} is no date; give one such as 2026-11-20.") from fault
+
+
+def microdollars(text: str | None) -> int | None:
+    """Dollars, to the millionth, as whole micro-dollars: `2.50` is 2,500,000."""
+    if text is None:
+        return None
+    try:
+        amount = Decimal(text.removeprefix("$")) * 1_000_000
+        if amount == amount.to_integral_value():
+            return int(amount)
+    except (InvalidOperation, OverflowError, ValueError):
+        pass  # said below, together with what is finer than a micro-dollar
+    raise InvalidInput(f"{text!r} is no price; give dollars per million tokens, such as 2.50.")
+
+
+def text_from(path: str) -> str:
+    """The text of a file, or of standard input for `-`."""
+    try:
+        raw = sys.stdin.buffer.read(LONGEST_INPUT + 1) if path == "-" else Path(path).read_bytes()
+        text = raw.decode("utf-8")
+    except OSError as fault:
+        raise InvalidInput(f"{path} cannot be read: {fault.strerror}.") from fault
+    except UnicodeDecodeError as fault:
+        raise InvalidInput(f"{path} is not a text in UTF-8.") from fault
+    if len(raw) > LONGEST_INPUT:
+        raise InvalidInput(f"{path} is larger than {LONGEST_INPUT // 2**20} MiB.")
+    return text
+
+
+def new_password(*, from_stdin: bool, required: bool) -> str | None:
+    """A password from standard input, or typed twice unseen; never from the command line, which others can read."""
+    if from_stdin:
+        return text_from("-").rstrip("\r\n")
+    if sys.stdin.isatty():
+        return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
+    if required:
+        raise InvalidInput("There is no terminal to type a password at: send it with --password-stdin.")
+    return None
