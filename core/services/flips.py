@@ -128,7 +128,7 @@ def undo(
     asked = Asked(actor, now, seen_revision, reason)
 
     def decide(_session: Session, history: History) -> Revision:
-        for action in _actions_of_undo(history, number):
+        for action in actions_of_undo(history, number):
             insist(actor, action, alias)
         return aliases.undo(history, number, asked)
 
@@ -312,7 +312,7 @@ def _refuse_unknown_versions(session: Session, names: tuple[str, ...]) -> None:
         repositories.version(session, name)
 
 
-def _actions_of_undo(history: History, number: int) -> tuple[str, ...]:
+def actions_of_undo(history: History, number: int) -> tuple[str, ...]:
     """What undoing needs: the same as doing the reverse by hand."""
     if not 1 <= number <= len(history):
         return ()
