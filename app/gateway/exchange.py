@@ -196,7 +196,7 @@ class Exchange:
                 self._note(failure_of_fault(fault))
                 if is_last:
                     raise _with_those_before(fault, before) from fault
-                before.append(f"{version}: {fault}")
+                before.append(f"{version}: {str(fault).rstrip('.')}")
                 continue
             status = begun.answer.status
             if is_last or not another_may_answer(status):

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 LOOK_EVERY_S = 2.0
 """The slow poll: no change is missed for longer, whatever happens to announcements."""
 BEAT_EVERY_S = 5.0
-WAIT_S = 0.5
+WAIT_S = 0.2
 """The longest wait at a time, so that stopping does not take longer."""
 SAVE_WHEN_QUIET_S = 0.1
 SAVE_AFTER_S = 1.0

@@ -21,7 +21,6 @@ from core.errors import PinrailError
 log = logging.getLogger(__name__)
 
 COUNT_EVERY_S = 0.05
-WRITE_EVERY_S = 1.0
 LONGEST_PAUSE_S = 30.0
 WRITTEN_AT_ONCE = 500
 BREATHE_AFTER = 16
@@ -76,7 +75,8 @@ class Recorder(threading.Thread):
         self._windows = windows or Windows()
         self._ending = threading.Event()
         self._crowded_out = 0
-        self._pause_s = WRITE_EVERY_S
+        self.write_every_s = 1.0
+        self._pause_s = 0.0
 
     @property
     def dropped(self) -> int:
@@ -98,12 +98,12 @@ class Recorder(threading.Thread):
 
     def run(self) -> None:
         """Count, and now and then write, until told to finish."""
-        write_at = time.monotonic() + self._pause_s
+        write_at = 0.0
         while not self._ending.wait(COUNT_EVERY_S):
             self._count()
             if time.monotonic() >= write_at:
                 self._write()
-                write_at = time.monotonic() + self._pause_s
+                write_at = time.monotonic() + max(self._pause_s, self.write_every_s)
         self._count()
         self._write()
 
@@ -134,10 +134,10 @@ class Recorder(threading.Thread):
             log.exception("Windows could not be written")
             self._rest("see above")
         else:
-            self._pause_s = WRITE_EVERY_S
+            self._pause_s = 0.0
 
     def _rest(self, because: str) -> None:
-        self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)
+        self._pause_s = min(max(self._pause_s, self.write_every_s) * 2, LONGEST_PAUSE_S)
         log.warning(
             "%d windows wait in memory, to be written in %.0f s or later: %s",
             len(self._windows.unwritten()),

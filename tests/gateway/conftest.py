@@ -1,5 +1,6 @@
 """A store with aliases, and gateways that serve from it."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -30,11 +31,20 @@ def store(database_url: str) -> Iterator[Store]:
     opened.close()
 
 
-@pytest.fixture
-def lite_store(sqlite_url: str) -> Iterator[Store]:
-    """An empty store on SQLite, for what has nothing to do with the store."""
-    opened = open_store(sqlite_url)
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty, up-to-date SQLite store to copy, because making one takes longer than most of these tests."""
+    path = tmp_path_factory.mktemp("migrated") / "pinrail.db"
+    opened = open_store(f"sqlite:///{path}")
     migrate.upgrade(opened)
+    opened.close()
+    return path
+
+
+@pytest.fixture
+def lite_store(migrated: Path, tmp_path: Path) -> Iterator[Store]:
+    """An empty store on SQLite, for what has nothing to do with the store."""
+    opened = open_store(f"sqlite:///{shutil.copy(migrated, tmp_path)}")
     yield opened
     opened.close()
 

@@ -47,7 +47,7 @@ class Upstream:
     scripts: dict[str, Script] = field(default_factory=dict)
     seen: list[Seen] = field(default_factory=list)
     gone: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
-    """Released once for each connection that the other side let go of during a HANG."""
+    """Released once for each connection that the other side let go of in the middle of an answer."""
     closing_once: set[int] = field(default_factory=set)
     """Connections that are closed instead of answering their next request."""
 
@@ -56,8 +56,10 @@ class Upstream:
         try:
             while await self._answer_one(reader, writer):
                 pass
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # the other side may leave at any time
+        except asyncio.IncompleteReadError:
+            pass  # no further request
+        except ConnectionError:
+            self.gone.release()
         finally:
             writer.close()
 

@@ -79,6 +79,10 @@ class World:
             seen = repositories.history(session, alias)[-1].number
         return flips.flip(self.store, ADMIN, alias, version, seen_revision=seen, now=now())
 
+    def retire(self, alias: str) -> flips.Moved:
+        """Retire an alias that never moved."""
+        return flips.retire(self.store, ADMIN, alias, seen_revision=1, now=now())
+
     def new_key(self, caller: str, **limits: Any) -> str:
         """Create a caller key."""
         return callers.create_key(self.store, ADMIN, caller, now=now(), **limits)[1]
@@ -105,12 +109,17 @@ class Running:
 
     def post(self, body: Any = None, *, key: str | None = None, **more: Any) -> requests.Response:
         """Post a chat request; a mapping is sent as JSON over the usual fields, bytes as they are."""
-        if not isinstance(body, bytes):
-            more["json"] = {"model": "prod-chat", "messages": HELLO} | (body or {})
-        else:
+        if isinstance(body, bytes):
             more["data"] = body
+        elif "data" not in more:
+            more["json"] = {"model": "prod-chat", "messages": HELLO} | (body or {})
         headers = {"Authorization": f"Bearer {key or self.world.key}"} | more.pop("headers", {})
         return requests.post(f"{self.url}/v1/chat/completions", headers=headers, timeout=PATIENCE_S, **more)
+
+    def request(self, method: str, path: str) -> requests.Response:
+        """Any method on any path, with the usual key."""
+        headers = {"Authorization": f"Bearer {self.world.key}"}
+        return requests.request(method, f"{self.url}{path}", headers=headers, timeout=PATIENCE_S)
 
     def get(self, path: str, *, key: str | None = None, **more: Any) -> requests.Response:
         """Get a path."""
@@ -143,6 +152,7 @@ def running(world: World, *, table: RouteTable | None = None, **settings: Any) -
     chosen = Settings.read(**usual | {"database_url": world.store.url, "data_dir": world.data_dir} | settings)
     pinrail = Pinrail(chosen, open_store(chosen.store_url), SystemClock())
     replica = create(pinrail)
+    replica.recorder.write_every_s = 0.1
     server = Server(replica)
     with listening("127.0.0.1", 0) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
