@@ -20,7 +20,7 @@ from core.services import replays
 from core.store.database import Store
 
 PATIENCE_S = 10.0
-LOOK_EVERY_S = 0.05
+FIRST_LOOK_S, LONGEST_PAUSE_S = 0.02, 0.8
 
 V = TypeVar("V", bound=View)
 
@@ -79,6 +79,7 @@ class Writing(Asking):
     def _claimed(self, key: str, request_sha256: str) -> dict[str, Any] | None:
         """The answer kept under the key, or None when the work is ours to do."""
         deadline = time.monotonic() + PATIENCE_S
+        pause_s = FIRST_LOOK_S
         while True:
             claim = replays.claim(self.store, self.actor, key, request_sha256, now=self.now)
             if claim.answer is not None:
@@ -88,7 +89,8 @@ class Writing(Asking):
                 return None
             if time.monotonic() > deadline:
                 raise StillRunning("This request is still being carried out under the same key. Ask again in a moment.")
-            time.sleep(LOOK_EVERY_S)
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)  # many who wait must not slow down the one who works
 
 
 def writing(

@@ -14,6 +14,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, RedirectResponse
 from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Lifespan
 from streamlit.file_util import get_static_dir
 from streamlit.web.bootstrap import load_config_options
 
@@ -58,11 +59,16 @@ def refuse_public_demo(pinrail: Pinrail) -> None:
         )
 
 
-def create(pinrail: Pinrail, *, main: Path = MAIN) -> Starlette:
-    """The whole front as one application. A process can hold only one: Streamlit keeps its state in the process."""
+def create(pinrail: Pinrail) -> Starlette:
+    """The whole front with our pages. A process can hold only one: Streamlit keeps its state in the process."""
     hold(pinrail)
+    dashboard = st.App(MAIN)
+    return fronted(pinrail, dashboard, lifespan=dashboard.lifespan())
+
+
+def fronted(pinrail: Pinrail, dashboard: ASGIApp, *, lifespan: Lifespan[Starlette] | None = None) -> Starlette:
+    """``dashboard`` behind the gate, with the sign-in before it and the control API beside it."""
     front = Front(pinrail)
-    dashboard = st.App(main)
     static = Path(get_static_dir())
     return Starlette(
         routes=[
@@ -82,7 +88,7 @@ def create(pinrail: Pinrail, *, main: Path = MAIN) -> Starlette:
             Middleware(Gate, pinrail=pinrail),
             Middleware(CompressedFiles, folder=static),
         ],
-        lifespan=dashboard.lifespan(),
+        lifespan=lifespan,
     )
 
 

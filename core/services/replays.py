@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import CursorResult, delete, update
+from sqlalchemy import delete, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import col
 
@@ -37,12 +37,9 @@ def claim(store: Store, actor: Actor, key: str, request_sha256: str, *, now: dat
     """Claim ``key`` for a request; IdempotencyMismatch when it was used for another."""
     if not 1 <= len(key) <= MAX_KEY:
         raise InvalidInput(f"An idempotency key has 1 to {MAX_KEY} characters.")
-    if _inserted(store, actor, key, request_sha256, now):
-        return Claim()
-    with store.reading() as session:
-        row = session.get(IdempotencyRow, (actor.name, key))
-    if row is None:  # let go of this very moment
-        return Claim(busy=True)
+    row = _kept(store, actor, key)  # looked for first: those who wait look often, and should not write
+    if row is None:
+        return Claim(busy=not _inserted(store, actor, key, request_sha256, now))
     if row.request_sha256 != request_sha256:
         raise IdempotencyMismatch(
             f"The idempotency key {key!r} was used at {row.at:%Y-%m-%d %H:%M:%S} UTC for a different request."
@@ -67,13 +64,17 @@ def let_go(store: Store, actor: Actor, key: str) -> None:
         session.execute(delete(IdempotencyRow).where(*mine))
 
 
+def _kept(store: Store, actor: Actor, key: str) -> IdempotencyRow | None:
+    with store.reading() as session:
+        return session.get(IdempotencyRow, (actor.name, key))
+
+
 def _inserted(store: Store, actor: Actor, key: str, request_sha256: str, now: datetime) -> bool:
     dialect = postgresql if store.dialect == "postgresql" else sqlite
     row = {"actor": actor.name, "key": key, "request_sha256": request_sha256, "result": _PENDING, "at": now}
+    insert = dialect.insert(IdempotencyRow).values(**row).on_conflict_do_nothing().returning(col(IdempotencyRow.key))
     with store.writing() as session:
-        done = session.execute(dialect.insert(IdempotencyRow).values(**row).on_conflict_do_nothing())
-        assert isinstance(done, CursorResult)
-        return done.rowcount == 1
+        return session.scalars(insert).one_or_none() is not None
 
 
 def _taken_over(store: Store, row: IdempotencyRow, now: datetime) -> bool:
@@ -84,6 +85,5 @@ def _taken_over(store: Store, row: IdempotencyRow, now: datetime) -> bool:
         col(IdempotencyRow.at) == row.at,
     )
     with store.writing() as session:
-        done = session.execute(update(IdempotencyRow).where(*same).values(at=now))
-        assert isinstance(done, CursorResult)
-        return done.rowcount == 1
+        mine = update(IdempotencyRow).where(*same).values(at=now).returning(col(IdempotencyRow.key))
+        return session.scalars(mine).one_or_none() is not None

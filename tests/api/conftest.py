@@ -1,0 +1,31 @@
+"""An installation with the API on a real socket, on each kind of store."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from app.api.app import PREFIX, create_api
+from app.settings import Settings
+from app.wiring import Pinrail, open_pinrail
+from core.store import migrate
+from tests.api.world import World, furnish, served
+
+
+@pytest.fixture
+def pinrail(database_url: str, tmp_path: Path) -> Iterator[Pinrail]:
+    """An installation with a provider and three versions, where a version has served well at once."""
+    opened = open_pinrail(Settings(database_url=database_url, data_dir=tmp_path, minimum_dwell_s=0))
+    migrate.upgrade(opened.store)
+    furnish(opened)
+    yield opened
+    opened.store.close()
+
+
+@pytest.fixture
+def world(pinrail: Pinrail) -> Iterator[World]:
+    """The installation with its API, as programs reach it."""
+    with served(Starlette(routes=[Mount(PREFIX, create_api(pinrail))])) as url:
+        yield World(pinrail, url)
