@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from sqlalchemy.engine import make_url
 
 from core.store import migrate
 from core.store.database import Store, open_store
+from tests.clocks import SetClock
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"
@@ -95,12 +97,19 @@ def sqlite_url(tmp_path: Path) -> str:
 @pytest.fixture
 def postgres_url(postgres_server: str) -> Iterator[str]:
     """The URL of a fresh, empty PostgreSQL database."""
+    with postgres_database(postgres_server) as url:
+        yield url
+
+
+@contextmanager
+def postgres_database(server: str, template: str = "template1") -> Iterator[str]:
+    """The URL of a PostgreSQL database made for the while, as a copy of ``template``."""
     name = f"pinrail_{uuid.uuid4().hex[:12]}"
-    admin = create_engine(make_url(postgres_server), isolation_level="AUTOCOMMIT")
+    admin = create_engine(make_url(server), isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
     try:
-        yield make_url(postgres_server).set(database=name).render_as_string(hide_password=False)
+        yield make_url(server).set(database=name).render_as_string(hide_password=False)
     finally:
         with admin.connect() as connection:
             connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
@@ -115,10 +124,63 @@ def database_url(request: pytest.FixtureRequest) -> str:
     return url
 
 
+# -- a store that is ready to use -------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with the newest schema, to be copied: a copy is made in a fraction of a migration's time."""
+    path = tmp_path_factory.mktemp("migrated") / "pinrail.db"
+    _migrated(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_postgres(postgres_server: str) -> Iterator[str]:
+    """The name of a PostgreSQL database with the newest schema, to be used as a template."""
+    with postgres_database(postgres_server) as url:
+        _migrated(url)
+        yield str(make_url(url).database)
+
+
+def _migrated(url: str) -> None:
+    store = open_store(url)
+    migrate.upgrade(store)
+    store.close()
+
+
 @pytest.fixture
-def store(database_url: str) -> Iterator[Store]:
-    """A store with its tables and nothing in them; once on SQLite and once on PostgreSQL."""
-    opened = open_store(database_url)
-    migrate.upgrade(opened)
+def sqlite_store_url(migrated_sqlite: Path, tmp_path: Path) -> str:
+    """The URL of a SQLite store with the newest schema and nothing in it."""
+    path = tmp_path / "store.db"
+    shutil.copyfile(migrated_sqlite, path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def postgres_store_url(postgres_server: str, migrated_postgres: str) -> Iterator[str]:
+    """The URL of a PostgreSQL store with the newest schema and nothing in it."""
+    with postgres_database(postgres_server, migrated_postgres) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def store_url(request: pytest.FixtureRequest) -> str:
+    """A store with the newest schema; a test that asks for it runs once on SQLite and once on PostgreSQL."""
+    url = request.getfixturevalue(f"{request.param}_store_url")
+    assert isinstance(url, str)
+    return url
+
+
+@pytest.fixture
+def store(store_url: str) -> Iterator[Store]:
+    """An open store, empty, with the newest schema; once on SQLite and once on PostgreSQL."""
+    opened = open_store(store_url)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def clock() -> SetClock:
+    """A clock that stands still until a test moves it."""
+    return SetClock()

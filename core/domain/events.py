@@ -85,5 +85,5 @@ def chained(seq: int, event: Event, previous_hash: str) -> str:
         "before": dict(event.before),
         "after": dict(event.after),
     }
-    text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    text = json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return sha256(f"{previous_hash}{text}".encode()).hexdigest()

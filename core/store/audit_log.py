@@ -1,6 +1,6 @@
 """The audit log: appending to the chain inside a unit of work, reading it, and verifying it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -54,8 +54,10 @@ def verify(session: Session, *, expected_head: str | None = None) -> Verified:
     """
     previous, count, seen = GENESIS, 0, expected_head in (None, GENESIS)
     for row in _rows(session):
+        if row.seq < 1:
+            raise AuditBroken(f"Event {row.seq} was inserted: events are counted from 1.")
         if row.seq != count + 1:
-            raise AuditBroken(f"Event {count + 1} is missing: after {count} comes {row.seq}.")
+            raise AuditBroken(f"Event {count + 1} is missing: the next one is {row.seq}.")
         if chained(row.seq, as_event(row), previous) != row.hash:
             raise AuditBroken(
                 f"Event {row.seq} ({row.kind} of {row.subject}) does not fit the chain: it was changed, "
@@ -63,14 +65,24 @@ def verify(session: Session, *, expected_head: str | None = None) -> Verified:
             )
         previous, count = row.hash, row.seq
         seen = seen or row.hash == expected_head
-    ledger = session.get_one(LedgerRow, 1)
-    if (ledger.audit_seq, ledger.audit_hash) != (count, previous):
-        raise AuditBroken(
-            f"The log ends at event {count}, but the ledger has counted {ledger.audit_seq}: the end is gone."
-        )
+    _verify_end(session.get(LedgerRow, 1), count, previous)
     if not seen:
         raise AuditBroken("The head that was noted earlier is not in the log: it was rewritten as a whole.")
     return Verified(count, previous)
+
+
+def _verify_end(ledger: LedgerRow | None, count: int, head: str) -> None:
+    """The ledger knows how many events there are and the hash of the newest."""
+    if ledger is None:
+        raise AuditBroken("The ledger, which counts the events, is gone.")
+    if count < ledger.audit_seq:
+        raise AuditBroken(
+            f"Event {count + 1} is missing: the log ends at {count}, but {ledger.audit_seq} were written."
+        )
+    if count > ledger.audit_seq:
+        raise AuditBroken(f"Event {ledger.audit_seq + 1} was inserted: only {ledger.audit_seq} were written.")
+    if head != ledger.audit_hash:
+        raise AuditBroken(f"Event {count} is not the one that was written last: it was changed or inserted.")
 
 
 def as_event(row: AuditRow) -> Event:
@@ -91,10 +103,21 @@ def as_event(row: AuditRow) -> Event:
 
 def _rows(session: Session) -> Iterator[AuditRow]:
     """All rows in order, in pages, so that a long log needs no memory."""
-    query = select(AuditRow).order_by(col(AuditRow.seq)).limit(1000)
-    page = session.scalars(query).all()
+    numbers = select(col(AuditRow.seq)).order_by(col(AuditRow.seq)).limit(1000)
+    page = session.scalars(numbers).all()
     while page:
-        yield from page
-        last = page[-1].seq
+        yield from _readable(session, page)
         session.expunge_all()
-        page = session.scalars(query.where(col(AuditRow.seq) > last)).all()
+        page = session.scalars(numbers.where(col(AuditRow.seq) > page[-1])).all()
+
+
+def _readable(session: Session, page: Sequence[int]) -> Sequence[AuditRow]:
+    """The rows numbered in ``page``; a time or JSON value that is none (SQLite keeps anything) names its row."""
+    query = select(AuditRow).order_by(col(AuditRow.seq))
+    try:
+        return session.scalars(query.where(col(AuditRow.seq).between(page[0], page[-1]))).all()
+    except (ValueError, TypeError) as fault:
+        if len(page) == 1:
+            raise AuditBroken(f"Event {page[0]} cannot be read ({fault}): it was changed.") from fault
+        middle = len(page) // 2
+        return [*_readable(session, page[:middle]), *_readable(session, page[middle:])]

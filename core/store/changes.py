@@ -48,7 +48,10 @@ def watch(store: Store) -> ChangeWatch:
 class _SqliteWatch:
     def __init__(self, store: Store) -> None:
         # One long-lived connection: data_version only means something compared with itself.
-        self._pooled = store.reads.raw_connection()
+        try:
+            self._pooled = store.reads.raw_connection()
+        except SqliteError as fault:
+            raise StoreUnreachable(f"The store did not answer: {fault}.") from fault
         connection = self._pooled.driver_connection
         assert isinstance(connection, SqliteConnection)
         self._connection = connection

@@ -1,8 +1,8 @@
 """Engines and transactions: how the store is opened, read, and changed under a lock with an audit event.
 
-SQLite runs in WAL mode; writers ask for the lock before reading (``BEGIN IMMEDIATE``), readers use an
-engine of their own. On PostgreSQL a unit of work locks the one row of the ledger, which also keeps the
-audit chain in order. Both thus run one unit of work at a time, which is right for changes made by people.
+SQLite runs in WAL mode; writers ask for the lock before reading (``BEGIN IMMEDIATE``). On PostgreSQL a unit of
+work locks the one row of the ledger, which also keeps the audit chain in order. Both thus run one unit of work at a
+time, which is right for changes made by people. Readers use an engine of their own, which can change nothing.
 """
 
 from collections.abc import Iterator
@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, exc, make_url, select, text
-from sqlalchemy.orm import ORMExecuteState
-from sqlalchemy.orm import Session as OrmSession
+from sqlalchemy import URL, Engine, create_engine, event, exc, make_url, select, text
 from sqlmodel import Session
 
-from core.errors import CannotStart, SchemaOutdated, StoreUnreachable, UnrecordedChange
-from core.store.tables import WATCHED, AuditRow, LedgerRow
+from core.errors import CannotStart, InvalidInput, PinrailError, SchemaOutdated, StoreError, StoreUnreachable
+from core.store import watching
+from core.store.tables import LedgerRow
 
 LOCK_PATIENCE_S = 10
 """How long a writer waits for its turn before it gives up and says so."""
@@ -43,7 +42,7 @@ class Store:
         """A short write of rows nobody watches: heartbeats, windows, sessions. Commits at the end."""
         with in_our_words(), Session(self.writes, expire_on_commit=False) as session:
             yield session
-            session.commit()
+            _commit(session)
 
     @contextmanager
     def unit_of_work(self) -> Iterator[Session]:
@@ -54,7 +53,7 @@ class Store:
         with in_our_words(), Session(self.writes, expire_on_commit=False) as session:
             session.info["ledger"] = _locked_ledger(session)
             yield session
-            session.commit()
+            _commit(session)
 
     def close(self) -> None:
         """Let every connection go."""
@@ -71,8 +70,8 @@ def open_store(url: str) -> Store:
     backend = address.get_backend_name()
     if backend == "sqlite":
         return _open_sqlite(url, address.database)
-    if backend == "postgresql":
-        return _open_postgresql(url)
+    if backend in ("postgresql", "postgres"):
+        return _open_postgresql(url, address)
     raise CannotStart(f"Pinrail keeps its store on SQLite or PostgreSQL, not on {backend}.")
 
 
@@ -85,8 +84,10 @@ def _open_sqlite(url: str, path: str | None) -> Store:
             f"The folder {folder} for the store does not exist. Create it, or choose another with --data."
         )
     writes, reads = create_engine(url), create_engine(url)
+    watching.watch(writes)
+    event.listen(reads, "connect", lambda connection, _record: connection.execute("PRAGMA query_only=ON"))
     for engine, begin in ((writes, "BEGIN IMMEDIATE"), (reads, "BEGIN")):
-        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "connect", _prepare_sqlite, insert=True)
         # Ask for the lock before reading: two writers then queue up, where a lock asked for late would
         # let both read the same revision and one would fail.
         event.listen(engine, "begin", lambda connection, begin=begin: connection.exec_driver_sql(begin))
@@ -96,19 +97,25 @@ def _open_sqlite(url: str, path: str | None) -> Store:
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # transactions begin where the "begin" event says, not by the driver
     for pragma in (
+        f"busy_timeout={int(LOCK_PATIENCE_S * 1000)}",
         "journal_mode=WAL",
         "synchronous=NORMAL",
-        f"busy_timeout={LOCK_PATIENCE_S * 1000}",
         "foreign_keys=ON",
     ):
         connection.execute(f"PRAGMA {pragma}")
 
 
-def _open_postgresql(url: str) -> Store:
-    limits = f"-c lock_timeout={LOCK_PATIENCE_S}s -c timezone=UTC"
-    connect_args = {"connect_timeout": 5, "options": limits, "application_name": "pinrail"}
-    writes = create_engine(url, pool_pre_ping=True, connect_args=connect_args)
-    reads = create_engine(url, pool_pre_ping=True, connect_args=connect_args, isolation_level="REPEATABLE READ")
+def _open_postgresql(url: str, address: URL) -> Store:
+    limits = f"-c lock_timeout={int(LOCK_PATIENCE_S * 1000)} -c timezone=UTC"
+    address = address.set(drivername="postgresql+psycopg")
+
+    def engine(limits: str, **options: Any) -> Engine:
+        connect_args = {"connect_timeout": 5, "options": limits, "application_name": "pinrail"}
+        return create_engine(address, pool_pre_ping=True, connect_args=connect_args, **options)
+
+    writes = engine(limits)
+    reads = engine(f"{limits} -c default_transaction_read_only=on", isolation_level="REPEATABLE READ")
+    watching.watch(writes)
     return Store(url, "postgresql", writes, reads)
 
 
@@ -119,60 +126,59 @@ def _locked_ledger(session: Session) -> LedgerRow:
     return ledger
 
 
+def _commit(session: Session) -> None:
+    session.flush()
+    try:
+        session.commit()
+    except exc.DBAPIError as fault:
+        if fault.connection_invalidated:
+            raise StoreUnreachable(
+                f"The store was lost while it committed: {_cause(fault)}. Whether the change was made is not known: "
+                "look first, or ask again under the same idempotency key."
+            ) from fault
+        raise
+
+
+# -- faults in our words --------------------------------------------------------------------------
+
+
 @contextmanager
 def in_our_words() -> Iterator[None]:
     """Say what happened to the store without the driver's vocabulary; the cause is kept."""
     try:
         yield
-    except exc.ProgrammingError as fault:
-        if "does not exist" in str(fault.orig):
-            raise SchemaOutdated("The store has no tables yet. Run `pinrail db upgrade`.") from fault
-        raise
-    except (exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.TimeoutError) as fault:
-        raise _store_fault(fault) from fault
+    except (exc.DBAPIError, exc.TimeoutError) as fault:
+        translated = _translated(fault)
+        if translated is None:
+            raise
+        raise translated from fault
 
 
-def _store_fault(fault: exc.SQLAlchemyError) -> Exception:
-    cause = str(getattr(fault, "orig", None) or fault).strip().splitlines()[0]
-    if "no such table" in cause:
+def _translated(fault: exc.SQLAlchemyError) -> PinrailError | None:
+    """The refusal that a fault amounts to; None for what is a mistake in our own SQL."""
+    cause, state = _cause(fault), getattr(getattr(fault, "orig", None), "sqlstate", None)
+    if "no such table" in cause or state == "42P01":
         return SchemaOutdated("The store has no tables yet. Run `pinrail db upgrade`.")
+    if "no such column" in cause or state == "42703":
+        return SchemaOutdated("The store's tables are older than this program. Run `pinrail db upgrade`.")
+    if "is append-only" in cause:
+        return StoreError(f"{cause}. Nothing was changed.")
+    if isinstance(fault, exc.DataError):
+        return InvalidInput(f"The store cannot keep a value: {cause}. Nothing was changed.")
+    if isinstance(fault, exc.IntegrityError):
+        return StoreError(f"The store refused a contradiction: {cause}. Nothing was changed.")
+    if "database is locked" in cause or state == "55P03":
+        return StoreUnreachable(
+            f"Somebody else kept the store for more than {LOCK_PATIENCE_S} s. Nothing was changed; try again."
+        )
+    if isinstance(fault, (exc.ProgrammingError, exc.NotSupportedError)):
+        return None
     return StoreUnreachable(f"The store did not take this: {cause}. Nothing was changed.")
 
 
-# -- no watched change without its audit event ----------------------------------------------------
-
-
-@event.listens_for(OrmSession, "after_flush")
-def _remember_changes(session: OrmSession, _context: object) -> None:
-    touched = session.info.setdefault("touched", set())
-    touched.update(type(row) for row in session.new)
-    touched.update(type(row) for row in session.dirty if session.is_modified(row))
-    touched.update(type(row) for row in session.deleted)
-
-
-@event.listens_for(OrmSession, "before_commit")
-def _insist_on_audit(session: OrmSession) -> None:
-    session.flush()
-    touched = session.info.pop("touched", set())
-    unrecorded = {row.__tablename__ for row in touched & WATCHED}
-    if unrecorded and AuditRow not in touched:
-        names = ", ".join(sorted(str(name) for name in unrecorded))
-        raise UnrecordedChange(f"{names} would have changed without an audit event.")
-
-
-@event.listens_for(OrmSession, "after_rollback")
-def _forget_changes(session: OrmSession) -> None:
-    session.info.pop("touched", None)
-
-
-@event.listens_for(OrmSession, "do_orm_execute")
-def _refuse_bulk(state: ORMExecuteState) -> None:
-    """Bulk statements pass the watch above, so watched tables do not accept them."""
-    if not (state.is_insert or state.is_update or state.is_delete):
-        return
-    mapper = state.bind_mapper
-    if mapper is not None and (mapper.class_ in WATCHED or mapper.class_ is AuditRow):
-        raise UnrecordedChange(f"Bulk statements on {mapper.class_.__tablename__} would pass the audit log by.")
+def _cause(fault: exc.SQLAlchemyError) -> str:
+    said = str(getattr(fault, "orig", None) or fault).strip()
+    return said.splitlines()[0].rstrip(".") if said else type(fault).__name__
 
 
 def ping(store: Store) -> None:

@@ -7,7 +7,7 @@ Domain values are apart from rows on purpose (see ``docs/adr``): ``repositories`
 from datetime import date, datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, Column, Index, MetaData, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, Column, Index, MetaData, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 NAMING = {
@@ -106,7 +106,7 @@ class DataVersionRow(Base, table=True):
     name: str = Field(primary_key=True)
     description: str = ""
     sha256: str | None = None
-    rows: int | None = None
+    rows: int | None = Field(default=None, sa_type=BigInteger)
     source: str | None = None
     registered_at: datetime
     registered_by: str
@@ -122,8 +122,8 @@ class VersionRow(Base, table=True):
     prompt: str | None = Field(default=None, foreign_key="prompt_version.name")
     parameters: dict[str, Any] = Field(sa_column=_json())
     introduced: date | None = None
-    input_microdollars: int | None = None
-    output_microdollars: int | None = None
+    input_microdollars: int | None = Field(default=None, sa_type=BigInteger)
+    output_microdollars: int | None = Field(default=None, sa_type=BigInteger)
     capabilities: dict[str, Any] = Field(sa_column=_json())
     notes: str = ""
     pin_class: str
@@ -307,8 +307,8 @@ class WindowRow(Base, table=True):
     callers: dict[str, int] = Field(sa_column=_json())
     format_checked: int
     format_valid: int
-    input_tokens: int
-    output_tokens: int
+    input_tokens: int = Field(sa_type=BigInteger)
+    output_tokens: int = Field(sa_type=BigInteger)
     fell_back: int
     latency_sum_ms: float
     buckets: list[int] = Field(sa_column=_json())

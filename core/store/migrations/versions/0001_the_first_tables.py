@@ -9,7 +9,7 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-APPEND_ONLY = ("audit_event", "alias_revision")
+APPEND_ONLY = {"audit_event": ("seq",), "alias_revision": ("alias", "number")}
 
 
 def upgrade() -> None:
@@ -59,7 +59,7 @@ def upgrade() -> None:
         sa.Column("name", AutoString(), nullable=False),
         sa.Column("description", AutoString(), nullable=False),
         sa.Column("sha256", AutoString(), nullable=True),
-        sa.Column("rows", sa.Integer(), nullable=True),
+        sa.Column("rows", sa.BigInteger(), nullable=True),
         sa.Column("source", AutoString(), nullable=True),
         sa.Column("registered_at", UTCDateTime(), nullable=False),
         sa.Column("registered_by", AutoString(), nullable=False),
@@ -168,8 +168,8 @@ def upgrade() -> None:
         sa.Column("callers", sa.JSON(none_as_null=True), nullable=False),
         sa.Column("format_checked", sa.Integer(), nullable=False),
         sa.Column("format_valid", sa.Integer(), nullable=False),
-        sa.Column("input_tokens", sa.Integer(), nullable=False),
-        sa.Column("output_tokens", sa.Integer(), nullable=False),
+        sa.Column("input_tokens", sa.BigInteger(), nullable=False),
+        sa.Column("output_tokens", sa.BigInteger(), nullable=False),
         sa.Column("fell_back", sa.Integer(), nullable=False),
         sa.Column("latency_sum_ms", sa.Float(), nullable=False),
         sa.Column("buckets", sa.JSON(none_as_null=True), nullable=False),
@@ -227,8 +227,8 @@ def upgrade() -> None:
         sa.Column("prompt", AutoString(), nullable=True),
         sa.Column("parameters", sa.JSON(none_as_null=True), nullable=False),
         sa.Column("introduced", sa.Date(), nullable=True),
-        sa.Column("input_microdollars", sa.Integer(), nullable=True),
-        sa.Column("output_microdollars", sa.Integer(), nullable=True),
+        sa.Column("input_microdollars", sa.BigInteger(), nullable=True),
+        sa.Column("output_microdollars", sa.BigInteger(), nullable=True),
         sa.Column("capabilities", sa.JSON(none_as_null=True), nullable=False),
         sa.Column("notes", AutoString(), nullable=False),
         sa.Column("pin_class", AutoString(), nullable=False),
@@ -320,8 +320,15 @@ def upgrade() -> None:
 def _make_append_only() -> None:
     """What was said stays said: neither the audit log nor the history of an alias can be edited or cut."""
     sqlite = op.get_bind().dialect.name == "sqlite"
-    for table in APPEND_ONLY:
+    for table, key in APPEND_ONLY.items():
         if sqlite:
+            # INSERT OR REPLACE removes a row without asking the trigger that refuses removal.
+            same = " AND ".join(f"{column} = NEW.{column}" for column in key)
+            op.execute(
+                f"CREATE TRIGGER {table}_no_replace BEFORE INSERT ON {table} "
+                f"WHEN EXISTS (SELECT 1 FROM {table} WHERE {same}) "  # noqa: S608  # our own names
+                f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+            )
             for verb in ("UPDATE", "DELETE"):
                 op.execute(
                     f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "

@@ -1,0 +1,100 @@
+"""One row of every watched table, a change to each, and the audit event to go with it: tests of the store alone."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlmodel import Session, SQLModel
+
+from core.domain.events import Event
+from core.store import audit_log
+from core.store.database import Store
+from core.store.tables import (
+    AliasRow,
+    Base,
+    CallerKeyRow,
+    DataVersionRow,
+    GrantRow,
+    KnownIssueRow,
+    PersonRow,
+    PromptRow,
+    ProviderRow,
+    RevisionRow,
+    TokenRow,
+    VersionDataRow,
+    VersionRow,
+)
+
+AT = datetime(2026, 6, 1, 9, 0, tzinfo=UTC)
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "provider": {"description": "changed"},
+    "prompt_version": {"text": "changed"},
+    "data_version": {"description": "changed"},
+    "version": {"notes": "changed"},
+    "version_data": {"place": 7},
+    "known_issue": {"text": "changed"},
+    "alias": {"revision": 7},
+    "alias_revision": {"reason": "changed"},
+    "person": {"disabled_at": AT},
+    "role_grant": {"role": "admin"},
+    "api_token": {"scope": "full"},
+    "caller_key": {"caller": "changed"},
+}
+"""A change to each watched table."""
+
+
+def said(subject: str = "store", kind: str = "store.seeded", **parts: Any) -> Event:
+    return replace(Event(kind, subject, "ann", "person", AT), **parts)
+
+
+def log(store: Store, count: int) -> None:
+    """Write ``count`` audit events, each in a unit of work of its own."""
+    for number in range(1, count + 1):
+        with store.unit_of_work() as session:
+            audit_log.append(session, said(f"thing:{number}", reason=f"reason {number}"))
+
+
+def everything(store: Store) -> dict[str, list[tuple[Any, ...]]]:
+    """Every row of every table, to see that nothing changed."""
+    with store.reading() as session:
+        tables = Base.metadata.sorted_tables
+        return {table.name: sorted(map(tuple, session.execute(select(table))), key=repr) for table in tables}
+
+
+def every_row() -> list[SQLModel]:
+    """New rows, one for each watched table, in an order in which they may be added."""
+    made: dict[str, Any] = {"registered_at": AT, "registered_by": "ann"}
+    pin: dict[str, Any] = {"pin_class": "pinned", "pin_because": "x"}
+    empty: dict[str, Any] = {"reason": "", "fallbacks": [], "description": "", "protected": False, "retired": False}
+    known: dict[str, Any] = {"secret_sha256": "0" * 64, "created_at": AT, "created_by": "ann"}
+    return [
+        ProviderRow(name="acme", kind="recorded", base_url="http://127.0.0.1:9/v1", **made),
+        PromptRow(name="greet", text="Hello", sha256="0" * 64, **made),
+        DataVersionRow(name="faq", **made),
+        VersionRow(name="a", provider="acme", model_id="m", parameters={}, capabilities={}, **pin, **made),
+        VersionDataRow(version="a", data_version="faq"),
+        KnownIssueRow(version="a", text="slow", added_at=AT, added_by="ann"),
+        AliasRow(name="prod", revision=1),
+        RevisionRow(
+            alias="prod", number=1, serial=1, cause="created", by="ann", automatic=False, at=AT, stable="a", **empty
+        ),
+        PersonRow(name="ben", added_at=AT),
+        GrantRow(person="ben", role="viewer", given_at=AT, given_by="ann"),
+        TokenRow(id="t1", name="laptop", person="ben", scope="read", **known),
+        CallerKeyRow(id="k1", caller="web", **known),
+    ]
+
+
+def add_in_order(session: Session, rows: list[SQLModel]) -> None:
+    for row in rows:
+        session.add(row)
+        session.flush()
+
+
+def filled(store: Store) -> None:
+    """Put one row into every watched table, with an audit event."""
+    with store.unit_of_work() as session:
+        add_in_order(session, every_row())
+        audit_log.append(session, said())
