@@ -9,9 +9,11 @@ from core.errors import InvalidInput
 LONGEST = 128
 """No name is longer than this many characters."""
 
-_SLUG = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?")
+SLUG_PATTERN = r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?"
+NAME_PATTERN = r"[A-Za-z0-9](?:[A-Za-z0-9._:@/+-]{0,126}[A-Za-z0-9])?"
+_SLUG = re.compile(SLUG_PATTERN)
+_NAME = re.compile(NAME_PATTERN)
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
-_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._:@/+-]{0,126}[A-Za-z0-9])?")
 
 
 def checked_slug(kind: str, name: str) -> str:

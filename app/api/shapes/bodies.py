@@ -8,11 +8,13 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from app.api.shapes.registry import CapabilitiesView, PriceView
-from core.domain.permissions import Grant, Role
-from core.domain.versions import Capabilities, DataVersion, Price, Provider, Version
+from core.domain.names import LONGEST, NAME_PATTERN, SLUG_PATTERN, is_storable
+from core.domain.permissions import SCOPES, Grant, Role
+from core.domain.versions import PROVIDER_KINDS, Capabilities, DataVersion, Price, Provider, Version
 
-Slug = Annotated[str, Field(min_length=1, max_length=64, description="Lower-case letters, digits, '.', '_' or '-'.")]
-Name = Annotated[str, Field(min_length=1, max_length=128, description="Letters, digits and '._:@/+-'.")]
+# The patterns are only shown here: the domain refuses a name in better words.
+Slug = Annotated[str, Field(min_length=1, max_length=64, json_schema_extra={"pattern": f"^{SLUG_PATTERN}$"})]
+Name = Annotated[str, Field(min_length=1, max_length=LONGEST, json_schema_extra={"pattern": f"^{NAME_PATTERN}$"})]
 Reason = Annotated[str, Field(max_length=2000, description="Why; kept in the history and the audit log.")]
 Aliases = Annotated[tuple[Slug, ...], Field(min_length=1, max_length=200)]
 MAX_DEPTH = 20
@@ -33,26 +35,19 @@ class Body(BaseModel):
 def _refuse_unstorable(value: Any, depth: int) -> None:
     if depth == 0:
         raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
-    if isinstance(value, str):
-        _refuse_unstorable_text(value)
-    elif isinstance(value, float) and not isfinite(value):
+    if isinstance(value, str) and not is_storable(value):
+        raise ValueError("a text holds a character that cannot be stored: NUL, or half of a surrogate pair")
+    if isinstance(value, float) and not isfinite(value):
         raise ValueError("NaN and Infinity are no JSON numbers")
-    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise ValueError("a whole number has at most 64 bits")
-    elif isinstance(value, Mapping):
+    if isinstance(value, Mapping):
         for key, inner in value.items():
             _refuse_unstorable(key, depth - 1)
             _refuse_unstorable(inner, depth - 1)
     elif isinstance(value, list | tuple):
         for inner in value:
             _refuse_unstorable(inner, depth - 1)
-
-
-def _refuse_unstorable_text(text: str) -> None:
-    if "\0" in text:
-        raise ValueError("a text holds no NUL characters")
-    if any("\ud800" <= sign <= "\udfff" for sign in text):
-        raise ValueError("half of a surrogate pair is no character")
 
 
 def _before_far_future(at: datetime) -> datetime:
@@ -125,7 +120,7 @@ class RegisterProvider(Body):
     """Register a provider."""
 
     name: Slug
-    kind: str = Field(max_length=64)
+    kind: str = Field(max_length=64, json_schema_extra={"enum": list(PROVIDER_KINDS)})
     base_url: str = Field(max_length=2000)
     secret_env: str | None = Field(None, max_length=128, description="The *name* of an environment variable.")
     description: str = Field("", max_length=2000)
@@ -229,7 +224,7 @@ class CreateToken(Body):
     """Create an API token, by default for oneself."""
 
     name: Slug
-    scope: str = Field(max_length=64, description="full, read, rollback or operate.")
+    scope: str = Field(max_length=64, json_schema_extra={"enum": [scope.name for scope in SCOPES]})
     person: Slug | None = None
     aliases: Aliases | None = Field(None, description="The only aliases it is good for; null for all.")
     expires_at: Until | None = None
