@@ -17,7 +17,7 @@ from app.gateway.failures import BEFORE_AN_ANSWER, another_may_answer, failure_o
 from app.gateway.formats import wanted_format
 from app.gateway.readings import NoReading, PlainReading, Reading, StreamReading
 from app.gateway.recorder import Finished, Recorder
-from app.gateway.refusals import BodyTooLarge, NoRoutes, error_document
+from app.gateway.refusals import BodyTooLarge, NoRoutes, Stopped, error_document
 from app.gateway.routes import FALLBACK, HeaderPairs, Ready, Routes
 from app.gateway.state import State
 from app.gateway.wire import Receive, Scope, Send, passed_back, passed_on, refuse
@@ -127,16 +127,24 @@ class Exchange:
         except CallerLeft:
             return
         except asyncio.CancelledError:
-            if not self._caller_left or self._task is None:
-                raise
-            self._task.uncancel()
-            self._note(Failure.CALLER)
+            await self._given_up()
         finally:
             self._over = True
             if timer is not None:
                 timer.cancel()
             if self._watcher is not None:
                 self._watcher.cancel()
+
+    async def _given_up(self) -> None:
+        """Either the caller left, or this gateway stops and has waited long enough; no version is to blame."""
+        if self._task is not None:
+            self._task.uncancel()
+        if self._caller_left:
+            self._note(Failure.CALLER)
+        elif not self.begun:
+            self.begun = True
+            late = Stopped("This gateway was stopped before an answer came; ask again.")
+            await refuse(self._send, late, [*self._headers, *self._named, *self._overhead()])
 
     def _overhead(self) -> HeaderPairs:
         """The time since the request was complete in which no provider had it."""

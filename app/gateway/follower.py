@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
-from datetime import datetime
 
 from app.gateway.disk_copy import BadCopy, DiskCopy
 from app.gateway.routes import Routes
@@ -117,19 +116,18 @@ class Follower(threading.Thread):
 
     def _apply(self) -> None:
         table = serving.load_table(self._store)
+        self._confirmed()
         # What follows is the moment: every request accepted from here on takes the new routes.
         self._state.standing = Standing(Routes(table), Source.STORE)
         at = self._clock.now()
         if self._unsaved_since is None:
             self._unsaved_since = time.monotonic()
         serving.acknowledge(self._store, replica=self._replica, serial=table.serial, at=at)
-        self._confirmed(at)
         log.info("Routing by change %d: %d aliases", table.serial, len(table.aliases))
 
-    def _confirmed(self, at: datetime | None = None) -> None:
-        self._state.confirmed_at_s = (at or self._clock.now()).timestamp()
-        if self._state.store_fault is not None:
-            self._state.store_fault = None
+    def _confirmed(self) -> None:
+        self._state.confirmed_at_s = self._clock.now().timestamp()
+        self._state.store_fault = None
 
     def _beat(self) -> None:
         if time.monotonic() >= self._beat_at:

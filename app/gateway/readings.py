@@ -79,17 +79,29 @@ class PlainReading:
             return NOTHING
         choices = document.get("choices")
         texts = tuple(_text(choice) for choice in choices) if isinstance(choices, list) else None
-        return _with_usage(Found(_model(document), texts=texts, failed="error" in document), document)
+        return _with_usage(Found(_model(document), texts=texts, failed=bool(document.get("error"))), document)
 
 
 class StreamReading:
     """Reads a stream of chat completion chunks; its text only if that is needed."""
 
-    __slots__ = ("_calling", "_chars", "_folded", "_kept", "_needs_text", "_pending", "_size", "_texts", "_too_long")
+    __slots__ = (
+        "_calling",
+        "_chars",
+        "_folded",
+        "_head_read",
+        "_kept",
+        "_needs_text",
+        "_pending",
+        "_size",
+        "_texts",
+        "_too_long",
+    )
 
     def __init__(self, *, needs_text: bool) -> None:
         self._needs_text = needs_text
         self._folded = NOTHING
+        self._head_read = False
         self._kept: deque[bytes] = deque()
         self._size = 0
         self._pending = b""
@@ -103,10 +115,13 @@ class StreamReading:
         self._kept.append(chunk)
         self._size += len(chunk)
         if self._needs_text:
-            if self._size >= FOLD_AFTER:
+            # With what is pending, each byte is looked at a few times at most, even where no line ever ends.
+            if self._size >= max(FOLD_AFTER, len(self._pending)):
                 self._fold()
-        elif self._size >= HEAD and self._folded is NOTHING:
-            self._fold()
+        elif not self._head_read:
+            if self._size >= HEAD:
+                self._fold()
+                self._head_read = True
         else:
             while self._size - len(self._kept[0]) >= TAIL:
                 self._size -= len(self._kept.popleft())
@@ -143,7 +158,7 @@ class StreamReading:
 
     def _take_in(self, document: dict[str, Any]) -> None:
         before = self._folded
-        found = Found(before.served_model or _model(document), failed=before.failed or "error" in document)
+        found = Found(before.served_model or _model(document), failed=before.failed or bool(document.get("error")))
         self._folded = _with_usage(found, document, before)
         choices = document.get("choices")
         if not self._needs_text or not isinstance(choices, list):

@@ -83,6 +83,12 @@ class NoRoutes(PinrailError):
     code = "no_routes"
 
 
+class Stopped(PinrailError):
+    """The gateway was stopped, and the answer did not come in the time that was left."""
+
+    code = "stopped"
+
+
 class InternalFault(PinrailError):
     """The gateway itself is at fault; its log says more."""
 
@@ -112,6 +118,7 @@ REFUSALS: dict[type[PinrailError], OnTheWire] = {
     MissingSecret: OnTheWire(502, "provider_error"),
     ProviderFailed: OnTheWire(502, "provider_error"),
     NoRoutes: OnTheWire(503, "server_error"),
+    Stopped: OnTheWire(503, "server_error"),
     ProviderTimeout: OnTheWire(504, "provider_error"),
 }
 """From our refusals to HTTP. A kind without a line of its own answers as its nearest ancestor."""

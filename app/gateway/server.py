@@ -37,6 +37,7 @@ NOTICE_S = 0.5
 """How long a stopping gateway still accepts requests, so that nobody is refused before they could know."""
 KEEP_ALIVE_S = 75
 """Longer than clients and balancers keep an idle connection, so that they never write into one that we just closed."""
+LAST_WORDS_S = 1.0
 TURN_S = 0.001
 """How long one thread may keep the interpreter while another waits. By default 5 ms: the follower would need several of
 those turns to apply a flip while requests keep the event loop busy."""
@@ -159,7 +160,14 @@ class Server(uvicorn.Server):
         """Accept nothing more, let what is under way finish, and close the connections to providers."""
         self._replica.state.draining = True
         await super().shutdown(sockets)
-        await asyncio.shield(self._replica.provider.close())
+        # Whoever still waits is told that it is over, before its provider's connection closes and takes the blame.
+        late = [task for task in self.server_state.tasks if not task.done()]
+        for task in late:
+            if not task.cancelling():
+                task.cancel()
+        if late:
+            await asyncio.wait(late, timeout=LAST_WORDS_S)
+        await self._replica.provider.close()
 
 
 def _not_about_cut_answers(record: logging.LogRecord) -> bool:

@@ -12,7 +12,7 @@ import requests
 from sqlalchemy import text
 
 from app.gateway import refusals
-from app.gateway.refusals import REFUSALS, InternalFault, NoRoutes, on_the_wire
+from app.gateway.refusals import REFUSALS, InternalFault, NoRoutes, Stopped, on_the_wire
 from core.domain.routing import RouteTable
 from core.errors import MissingSecret, PinrailError, ProviderFailed, ProviderTimeout, UnknownAlias
 from tests.gateway.upstream import Then
@@ -151,6 +151,7 @@ def test_a_refusal_has_openai_s_shape_the_table_s_status_and_helpful_words(
 
 UNPROVOKED = {
     NoRoutes: "proved where the store is missing, in test_following",
+    Stopped: "proved where a gateway is stopped, in test_server",
     InternalFault: "proved below",
 }
 
