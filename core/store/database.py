@@ -163,6 +163,10 @@ def _translated(fault: exc.SQLAlchemyError) -> PinrailError | None:
         return SchemaOutdated("The store's tables are older than this program. Run `pinrail db upgrade`.")
     if "is append-only" in cause:
         return StoreError(f"{cause}. Nothing was changed.")
+    if "already exists" in cause:
+        return StoreError(
+            f"The database holds something that Pinrail did not make: {cause}. Give Pinrail a database of its own."
+        )
     if isinstance(fault, exc.DataError):
         return InvalidInput(f"The store cannot keep a value: {cause}. Nothing was changed.")
     if isinstance(fault, exc.IntegrityError):

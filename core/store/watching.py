@@ -46,6 +46,8 @@ def _note(connection: Connection, _cursor: Any, statement: str, _parameters: Any
 
 
 def _insist(connection: Connection) -> None:
+    if connection.invalidated:
+        return  # the commit itself will say so
     changed: set[str] = connection.info.pop("changed", set())
     unrecorded = changed & _NAMES
     if not unrecorded or _AUDIT in changed or connection.get_execution_options().get("migrating"):
@@ -56,9 +58,11 @@ def _insist(connection: Connection) -> None:
 
 
 def _forget(connection: Connection) -> None:
-    connection.info.pop("changed", None)
+    if not connection.invalidated:  # a connection that was lost took its memory along
+        connection.info.pop("changed", None)
 
 
 def _forget_audit(connection: Connection, _name: str, _context: None) -> None:
     """What a savepoint took back may have been the audit event; another is needed then."""
-    connection.info.get("changed", set()).discard(_AUDIT)
+    if not connection.invalidated:
+        connection.info.get("changed", set()).discard(_AUDIT)

@@ -325,8 +325,8 @@ def _make_append_only() -> None:
             # INSERT OR REPLACE removes a row without asking the trigger that refuses removal.
             same = " AND ".join(f"{column} = NEW.{column}" for column in key)
             op.execute(
-                f"CREATE TRIGGER {table}_no_replace BEFORE INSERT ON {table} "
-                f"WHEN EXISTS (SELECT 1 FROM {table} WHERE {same}) "  # noqa: S608  # our own names
+                f"CREATE TRIGGER {table}_no_replace BEFORE INSERT ON {table} "  # noqa: S608  # names of ours
+                f"WHEN EXISTS (SELECT 1 FROM {table} WHERE {same}) "
                 f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
             )
             for verb in ("UPDATE", "DELETE"):
