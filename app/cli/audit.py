@@ -1,6 +1,7 @@
 """`pinrail audit …`: what was done and refused, and whether the log is whole."""
 
 import json
+import re
 from typing import Annotated, Any, Literal
 
 import typer
@@ -10,6 +11,7 @@ from app.api.shapes import Page
 from app.cli.doors import opened_door
 from app.cli.options import Json
 from app.cli.screen import Column, Screen, show
+from core.errors import InvalidInput
 
 app = typer.Typer(help="What was done, and whether the log is whole.", no_args_is_help=True)
 
@@ -100,6 +102,8 @@ def verify(
 
     Exit code 8 when a row was changed, removed, inserted or moved.
     """
+    if head is not None and not re.fullmatch(r"[0-9a-f]{64}", head):
+        raise InvalidInput(f"{head!r} is no head; `pinrail audit head` prints one, 64 hexadecimal digits.")
     with opened_door() as door:
         found = door.audit_verified(head)
     show(
