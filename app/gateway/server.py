@@ -83,6 +83,8 @@ def create(pinrail: Pinrail, *, provider: ChatProvider | None = None) -> Replica
 
 def run(settings: Settings) -> int:
     """Serve until told to stop; the exit code."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it would tell of each look at the schema
     pinrail = open_pinrail(settings)
     replica = create(pinrail)
     with listening(settings.host, settings.gateway_port) as listener:

@@ -1,6 +1,7 @@
 """The small paths: which aliases there are, what one means, whether the gateway lives and is ready."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import openai
 import pytest
@@ -69,6 +70,25 @@ def test_a_retired_alias_is_no_longer_there(world: World, start: Callable[..., R
     assert gateway.get("/v1/aliases/prod-mail").status_code == 404
     with pytest.raises(openai.NotFoundError, match="no alias 'prod-mail'"):
         gateway.client().chat.completions.create(model="prod-mail", messages=[{"role": "user", "content": "Hi"}])
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "gateway.md"
+
+
+@pytest.mark.parametrize("path", METHODS)
+def test_every_path_is_documented(path: str):
+    assert f"| `{METHODS[path][0]} {path + '{alias}' if path.endswith('/') else path}` |" in PAGE.read_text()
+
+
+def test_every_header_and_every_word_of_readiness_is_documented(world: World, start: Callable[..., Running]):
+    world.alias("prod-mail", "polite")
+    gateway = start(world)
+
+    named = [name for name in gateway.post({"model": "prod-mail"}).headers if name.startswith("x-pinrail-")]
+    words = [*named, *gateway.get("/readyz").json()]
+
+    assert len(named) == 8
+    assert [word for word in words if f"| `{word}` |" not in PAGE.read_text()] == []
 
 
 def test_a_living_gateway_says_so_to_anybody(gateway: Running):

@@ -4,12 +4,12 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 import requests
-from sqlalchemy import text
 
 from app.gateway import refusals
 from app.gateway.refusals import REFUSALS, InternalFault, NoRoutes, Stopped, on_the_wire
@@ -46,13 +46,9 @@ def piecemeal(gateway: Running) -> requests.Response:
 
 
 def expired(gateway: Running) -> requests.Response:
-    """A key that was good once: it is put into the past where it is kept."""
+    """A key of two hours ago that was good for one."""
     world = gateway.world
-    key = world.new_key("old-shop", expires_at=now() + timedelta(hours=1))
-    with world.store.writing() as session:
-        session.execute(
-            text("UPDATE caller_key SET expires_at = :past WHERE caller = 'old-shop'"), {"past": now() - timedelta(1)}
-        )
+    key = world.new_key("old-shop", at=now() - timedelta(hours=2), expires_at=now() - timedelta(hours=1))
     gateway.stands(serial=world.flip("prod-chat", "two").serial)
     return gateway.post(key=key)
 
@@ -170,6 +166,18 @@ def test_every_line_of_the_table_is_used_by_a_refusal_or_by_those_that_descend_f
     used = {next(kind for kind in refusal.__mro__ if kind in REFUSALS) for refusal in provoked}
     inherited = {kind for kind in REFUSALS if any(issubclass(line, kind) and line is not kind for line in REFUSALS)}
     assert set(REFUSALS) == used | inherited
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "gateway.md"
+
+
+ALL_KINDS: set[type[PinrailError]] = {case.refusal for case in CASES.values()} | set(UNPROVOKED)
+
+
+@pytest.mark.parametrize("refusal", sorted(ALL_KINDS, key=lambda kind: kind.code), ids=lambda kind: kind.code)
+def test_every_refusal_is_documented_with_its_status(refusal: type[PinrailError]):
+    wire = on_the_wire(refusal(""))
+    assert f"| `{refusal.code}` | {wire.status} | `{wire.type}` | {(refusal.__doc__ or '').strip()}" in PAGE.read_text()
 
 
 def test_a_refusal_without_a_line_of_its_own_still_answers():

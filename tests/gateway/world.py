@@ -83,9 +83,9 @@ class World:
         """Retire an alias that never moved."""
         return flips.retire(self.store, ADMIN, alias, seen_revision=1, now=now())
 
-    def new_key(self, caller: str, **limits: Any) -> str:
-        """Create a caller key."""
-        return callers.create_key(self.store, ADMIN, caller, now=now(), **limits)[1]
+    def new_key(self, caller: str, *, at: datetime | None = None, **limits: Any) -> str:
+        """Create a caller key, as of another time if one is given."""
+        return callers.create_key(self.store, ADMIN, caller, now=at or now(), **limits)[1]
 
     def counted(self, alias: str = "prod-chat") -> dict[str, Counts]:
         """What the gateways counted, by version."""
