@@ -19,6 +19,7 @@ class Row:
     item: str
     now: str
     after: str
+    is_name: bool = True  # written as names are, letter by letter
 
     @property
     def same(self) -> bool:
@@ -42,7 +43,7 @@ def rows(now: Bundle, after: Bundle) -> tuple[Row, ...]:
 def _parameters(now: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Row]:
     differing = [name for name in sorted(now.keys() | after.keys()) if now.get(name) != after.get(name)]
     if not differing:
-        yield Row("Parameters", parameters(now), parameters(after))
+        yield Row("Parameters", f"{len(now)} set", f"{len(after)} set", is_name=False)
     for name in differing:
         yield Row(name, _value(now, name), _value(after, name))
 

@@ -10,7 +10,7 @@ from app.dashboard.comparing import Row, rows
 from app.dashboard.outcomes import why_not
 from app.dashboard.session import Visit
 from app.dashboard.widgets import PINNED, STATES, UNKNOWN_PIN, Look, badge, badges, draw, line, now_and_after
-from app.dashboard.words import html, length, listed, moment, plain, rate, sentence
+from app.dashboard.words import html, length, moment, number, plain, rate, sentence
 from core.domain.aliases import RollbackTarget
 from core.services import flips
 from core.store import read_models
@@ -55,7 +55,7 @@ def _rollback(visit: Visit, page: AliasPage, press: Press) -> None:
         "streaming, caches in callers, other aliases.</p>",
     )
     reason = _reason_field(press, "Reason (optional)", placeholder="What did you see? An incident number helps others.")
-    why = why_not(visit, ("alias:roll_back",), alias)
+    why = _not_permitted(visit, ("alias:roll_back",), alias)
     if _confirmed(press, "Roll back now", "Keep current version", refusal=why):
         actions.attempt(
             f"roll back {alias}",
@@ -139,7 +139,7 @@ def _flip(visit: Visit, page: AliasPage, press: Press) -> None:
             *_fitness(page, after),
         )
     reason = _reason_field(press, "Reason (required)", placeholder="Why is this version better?")
-    refusal = page.why_not_flip or why_not(visit, ("alias:flip",), alias)
+    refusal = page.why_not_flip or _not_permitted(visit, ("alias:flip",), alias)
     if _confirmed(press, "Flip now", "Keep current version", refusal=refusal):
         missing = _missing(chosen, reason)
         if missing:
@@ -197,7 +197,7 @@ def _undo(visit: Visit, page: AliasPage, press: Press) -> None:
         draw(now_and_after(_state_rows(page, number_), f"What undoing revision {number_} changes"))
     reason = _reason_field(press, "Reason (optional)", placeholder="Why was it wrong?")
     needed = flips.actions_of_undo(page.history, number_)
-    refusal = page.why_not_undo.get(number_) or why_not(visit, needed, alias)
+    refusal = page.why_not_undo.get(number_) or _not_permitted(visit, needed, alias)
     if _confirmed(press, "Undo now", "Keep it as it is", refusal=refusal):
         actions.attempt(
             f"undo revision {number_} of {alias}",
@@ -224,7 +224,7 @@ def _state_rows(page: AliasPage, number_: int) -> Iterable[Row]:
         ("Fallbacks", "fallbacks"), ("Retired", "retired"),
     ):  # fmt: skip
         if getattr(undone, field) != getattr(before, field):
-            yield Row(item, _shown(getattr(now, field)), _shown(getattr(before, field)))
+            yield Row(item, _shown(getattr(now, field)), _shown(getattr(before, field)), is_name=False)
 
 
 def _shown(value: object) -> str:
@@ -242,8 +242,12 @@ def _shown(value: object) -> str:
 
 def _table(page: AliasPage, after: Bundle) -> tuple[Row, ...]:
     traffic = rate(page.per_minute)
-    callers = listed(sorted(page.callers)) if page.callers else "none in the last hour"
-    return (*rows(page.serving, after), Row("Traffic", traffic, traffic), Row("Callers", callers, callers))
+    callers = number(len(page.callers), "caller")
+    return (
+        *rows(page.serving, after),
+        Row("Traffic", traffic, traffic, is_name=False),
+        Row("Callers", callers, callers, is_name=False),
+    )
 
 
 def _issues(bundle: Bundle) -> Iterable[str]:
@@ -259,7 +263,6 @@ def _reason_field(press: Press, label: str, *, placeholder: str) -> str:
         key=f"reason:{press.key}",
         placeholder=placeholder,
         on_change="ignore",
-        max_chars=2000,
     )
     return (text or "").strip()
 
@@ -270,8 +273,8 @@ def _confirmed(press: Press, go: str, keep: str, *, refusal: str | None) -> bool
     The action stands inline and ends in a rerun of the page: with a callback a fast second click would run it twice.
     """
     if refusal is not None:
-        draw(line(WARN, sentence(refusal)))
-    with st.container(horizontal=True, gap="small"):
+        draw(line(WARN, refusal))
+    with st.container(horizontal=True, gap="small", key="confirm"):
         pressed = st.button(
             go, key=f"go-{press.kind}", type="primary", icon=_ICON[press.kind], shortcut="Ctrl+Enter",
             disabled=refusal is not None,
@@ -280,6 +283,11 @@ def _confirmed(press: Press, go: str, keep: str, *, refusal: str | None) -> bool
             actions.close_dialog()
             st.rerun()
     return pressed
+
+
+def _not_permitted(visit: Visit, needed: tuple[str, ...], alias: str) -> str | None:
+    because = why_not(visit, needed, alias)
+    return f"Not permitted: {because}" if because else None
 
 
 _ICON: dict[str, str] = {

@@ -32,10 +32,10 @@ class Page:
 
 
 PAGES: tuple[Page, ...] = (
-    Page("pages/overview.py", "Overview", "overview", "Now", ":material/space_dashboard:", default=True),
-    Page("pages/alias.py", "Alias", "alias", None, ":material/label:"),
+    Page("screens/overview.py", "Overview", "overview", "Now", ":material/space_dashboard:", default=True),
+    Page("screens/alias.py", "Alias", "alias", None, ":material/label:"),
 )
-"""Every page. A new one is a file in ``pages`` and a line here."""
+"""Every page. A new one is a file in ``screens`` and a line here."""
 
 KEYS: tuple[tuple[str, str], ...] = (
     ("Shift+B", "open the roll back dialog"),
@@ -88,9 +88,9 @@ def _is_demo(visit: Visit) -> bool:
 
 def _demo_banner(visit: Visit) -> None:
     draw(
-        f'<div class="pr-strip pr-retiring" role="note">{icon("science")}<p><b>This is the demo.</b> Its company is '
-        "invented; its traffic is real and replayed on this machine. Start your own with "
-        "<code>python3 -m app --no-demo --data DIR</code>.</p></div>"
+        f'<div class="pr-strip pr-retiring" role="note">{icon("science")}<p><b>This is the demo.</b> '
+        '<span class="pr-wide">Its company is invented; its requests are real and answered from recordings. </span>'
+        "Start your own: <code>python3 -m app --no-demo --data DIR</code></p></div>"
     )
 
 

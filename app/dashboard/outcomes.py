@@ -92,11 +92,9 @@ def _say_receipt(outcome: Outcome, receipt: Receipt, *, waited: timedelta) -> No
         text = f"Accepted {accepted} · {len(receipt.confirmed)} of {number(receipt.gateways, 'gateway')}"
         st.info(f"**{DOING[kind]}** {text}", icon=":material/progress_activity:")
     else:
-        late = number(len(receipt.waiting), "gateway")
         text = (
-            f"{where(receipt)} {late} did not confirm yet: {plain(listed(receipt.waiting))}. "
-            "They may still serve the version before. They apply the revision as soon as they reach the store; "
-            "you do not have to do it again."
+            f"{where(receipt)} Not confirmed yet: {plain(listed(receipt.waiting))}, where the version before may still "
+            "serve. A gateway applies the revision as soon as it reaches the store; you do not have to do it again."
         )
         st.warning(text, title=DONE[kind], icon=":material/sync_problem:")
 
@@ -265,8 +263,11 @@ def why_not(visit: Visit, needed: tuple[str, ...], alias: str) -> str | None:
 
 def who_can(visit: Visit, action: str, alias: str) -> str:
     """`Ask oncall or admin.`"""
-    people = who_may(action, read_models.who_holds_roles(visit.store), alias)
+    holders = read_models.who_holds_roles(visit.store)
+    # Those who hold just what is needed come first: they are the ones on call.
+    rank = {name: max(grant.role.rank for grant in grants) for name, grants in holders if grants}
+    people = sorted(who_may(action, holders, alias), key=lambda name: (rank[name], name))
     if not people:
         return "Nobody holds that role yet; an admin can give it."
-    shown = list(people[:5])
+    shown = people[:4]
     return f"Ask {', '.join(shown[:-1])} or {shown[-1]}." if len(shown) > 1 else f"Ask {shown[0]}."

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Lifespan
 from streamlit.file_util import get_static_dir
 from streamlit.web.bootstrap import load_config_options
 
-from app.api.app import PREFIX, create_api
+from app.api.app import Beside, create_api
 from app.dashboard.front.compression import CompressedFiles
 from app.dashboard.front.gate import Gate
 from app.dashboard.front.headers import SecurityHeaders, policy
@@ -72,7 +72,6 @@ def fronted(pinrail: Pinrail, dashboard: ASGIApp, *, lifespan: Lifespan[Starlett
     static = Path(get_static_dir())
     return Starlette(
         routes=[
-            Mount(PREFIX, create_api(pinrail)),
             Route("/sign-in", front.show, methods=["GET"]),
             Route("/sign-in", front.sign_in, methods=["POST"]),
             Route("/sign-out", front.ask_to_leave, methods=["GET"]),
@@ -85,6 +84,7 @@ def fronted(pinrail: Pinrail, dashboard: ASGIApp, *, lifespan: Lifespan[Starlett
         ],
         middleware=[
             Middleware(SecurityHeaders, policy=policy((static / "index.html").read_text(encoding="utf-8"))),
+            Middleware(Beside, api=create_api(pinrail)),
             Middleware(Gate, pinrail=pinrail),
             Middleware(CompressedFiles, folder=static),
         ],

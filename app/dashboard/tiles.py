@@ -49,7 +49,7 @@ FIGURES: tuple[Figure, ...] = (
         share,
         points,
         "checked answers",
-        "no answer was asked for in a format",
+        "no answer to check in this time",
         1.0,
     ),
 )
@@ -106,8 +106,8 @@ def _n(figure: Figure, shift: Shift, page: AliasPage) -> str:
     time = f"{span.seconds // 60} min" if span >= timedelta(minutes=1) else f"{span.seconds} s"
     here = f"{shift.n_now:,} {figure.counted} in {time}"
     if shift.before is None:
-        return here
-    return f"{here}; was {figure.written(shift.before)} of {shift.n_before:,} in the hour before the change"
+        return f"n = {here}"
+    return f"Was {figure.written(shift.before)} in the hour before. n = {here}, {shift.n_before:,} before"
 
 
 def _line(figure: Figure, shift: Shift, minutes: Sequence[Moment], marks: Sequence[datetime], now: datetime) -> str:

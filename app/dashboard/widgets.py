@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -64,7 +65,12 @@ def use_style() -> None:
     """Load the one style sheet; dialogs stand outside the app's own colour scheme and are told which it is."""
     scheme = st.context.theme.type or "light"
     scheme_rule = f"[data-testid='stDialog'], [data-baseweb='popover'] {{ color-scheme: {scheme}; }}"
-    st.html(f"<style>{STYLE.read_text(encoding='utf-8')}\n{scheme_rule}</style>")
+    st.html(f"<style>{_style()}\n{scheme_rule}</style>")
+
+
+@cache
+def _style() -> str:
+    return STYLE.read_text(encoding="utf-8")
 
 
 def icon(name: str) -> str:
@@ -173,14 +179,18 @@ def _align(column: Column) -> str:
 
 def now_and_after(rows: Iterable[Row], caption: str) -> str:
     """The table of a dialog: what is, and what will be."""
-    cells = ((html(row.item), version(row.now), _after(row)) for row in rows)
+    cells = ((html(row.item), _plain_or_mono(row, row.now), _after(row)) for row in rows)
     return table(caption, ("Item", "Now", "After"), cells, kind="pr-compare")
 
 
 def _after(row: Row) -> str:
     if row.same:
-        return f'{version(row.after)} <span class="pr-note">(same)</span>'
-    return f"<b>{version(row.after)}</b>"
+        return '<span class="pr-note">same</span>'
+    return f"<b>{_plain_or_mono(row, row.after)}</b>"
+
+
+def _plain_or_mono(row: Row, text: str) -> str:
+    return version(text) if row.is_name else html(text)
 
 
 # -- sentences ------------------------------------------------------------------------------------

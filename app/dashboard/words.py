@@ -43,8 +43,10 @@ def moment(at: datetime, *, now: datetime, seconds: bool = False) -> str:
 
 def when(at: datetime, *, now: datetime, relative: bool = True) -> str:
     """A time as HTML: UTC to read, the reader's own time zone on hover and for screen readers."""
-    text = moment(at, now=now) if relative else clock(at, now=now)
-    return f'<time datetime="{at.astimezone(UTC).isoformat()}"{_local(at)}>{escape(text)}</time>'
+    text = f'<span class="pr-nowrap">{clock(at, now=now)}</span>'
+    if relative:
+        text += f' <span class="pr-nowrap">({ago(at, now=now)})</span>'
+    return f'<time datetime="{at.astimezone(UTC).isoformat()}"{_local(at)}>{text}</time>'
 
 
 def _local(at: datetime) -> str:

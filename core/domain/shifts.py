@@ -90,14 +90,15 @@ def _of_share(hits: int, n: int, hits_before: int, n_before: int, *, more_is_bet
 
 def _difference(hits: int, n: int, hits_before: int, n_before: int) -> tuple[float, float]:
     p, q = hits / n, hits_before / n_before
-    low_p, high_p = _wilson(p, n)
-    low_q, high_q = _wilson(q, n_before)
+    low_p, high_p = wilson(p, n)
+    low_q, high_q = wilson(q, n_before)
     return p - q - sqrt((p - low_p) ** 2 + (high_q - q) ** 2), p - q + sqrt((high_p - p) ** 2 + (q - low_q) ** 2)
 
 
-def _wilson(share: float, n: int) -> tuple[float, float]:
-    middle = (share + Z * Z / (2 * n)) / (1 + Z * Z / n)
-    half = Z * sqrt(share * (1 - share) / n + Z * Z / (4 * n * n)) / (1 + Z * Z / n)
+def wilson(share: float, n: int, *, z: float = Z) -> tuple[float, float]:
+    """Wilson's interval for the true share behind ``share`` of ``n``; at z = 1.645 either end holds in 95 of 100."""
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
     return middle - half, middle + half
 
 

@@ -84,7 +84,7 @@ def _degraded(summary: AliasSummary) -> str:
     because = summary.condition.because[:1].upper() + summary.condition.because[1:]
     if summary.before is None:
         return f"{because}."
-    shift = of_errors(summary.traffic.counts, summary.before)
+    shift = of_errors(summary.serving, summary.before)
     if shift.before is None:
         return f"{because}."
     return f"{because}; before the last move errors were {shift.before:.1%}."

@@ -1,7 +1,7 @@
 """What the screens show: one query function per screen, values ready to be drawn, nothing to decide."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
@@ -11,6 +11,7 @@ from core.domain import aliases
 from core.domain.aliases import Asked, History, Revision, RollbackTarget, rollback_targets
 from core.domain.permissions import Actor, ActorKind, Grant
 from core.domain.receipts import Replica
+from core.domain.shifts import wilson
 from core.domain.traffic import WINDOW, Counts, added
 from core.domain.versions import KnownIssue, PromptVersion, Provider, Version
 from core.errors import PinrailError
@@ -46,6 +47,8 @@ FORMAT_DEGRADED = 0.95
 ENOUGH = 20
 """Requests below which figures are shown but no state is read from them."""
 
+ONE_SIDED = 1.645
+
 
 @dataclass(frozen=True)
 class Condition:
@@ -67,7 +70,8 @@ class Change:
 class AliasSummary:
     """One alias on the overview: what serves, how it goes, and the last time it moved.
 
-    ``before`` is the traffic of the hour before that move, read for degraded aliases only.
+    ``traffic`` is of all versions, ``serving`` of the one that serves, since it serves. ``before`` is the traffic of
+    the hour before the last move, read for degraded aliases only.
     """
 
     revision: Revision
@@ -77,6 +81,7 @@ class AliasSummary:
     came_from: str | None = None
     last_request: datetime | None = None
     before: Counts | None = None
+    serving: Counts = field(default_factory=Counts)
 
 
 @dataclass(frozen=True)
@@ -100,11 +105,14 @@ def overview(store: Store, *, now: datetime) -> Overview:
         moves = _last_moves(session)
         rows = windows(session, since=now - RECENT)
         last = last_requests(session)
-        summaries = [_summary(session, r, rows, moves.get(r.alias, Change(r, None)), last) for r in newest]
+        live = _live(session, now)
+        summaries = [
+            _summary(session, r, rows, moves.get(r.alias, Change(r, None)), last, gateways=len(live)) for r in newest
+        ]
         recent = _changes(session, since=now - timedelta(days=1))
         return Overview(
             aliases=tuple(sorted(summaries, key=_worst_first)),
-            replicas=_live(session, now),
+            replicas=live,
             changes_last_day=len(recent),
             last_change=max((r.at for r in newest), default=None),
             providers=_number_of(session, ProviderRow),
@@ -120,12 +128,14 @@ def _summary(
     rows: Iterable[WindowRow],
     change: Change,
     last: Mapping[str, datetime],
+    *,
+    gateways: int,
 ) -> AliasSummary:
     own = [row for row in rows if row.alias == revision.alias]
     # A version that served before and serves again is judged by what it did since.
     since = change.revision.at - WINDOW
     serving = added(counts_of(w) for w in own if w.version == revision.state.stable and w.start >= since)
-    state = condition(revision, serving)
+    state = condition(revision, serving, gateways=gateways)
     before = None
     if state.word == "degraded" and change.came_from:
         before = _hour_before(session, revision.alias, change.came_from, change.revision.at)
@@ -137,6 +147,7 @@ def _summary(
         change.came_from,
         last.get(revision.alias),
         before,
+        serving,
     )
 
 
@@ -145,17 +156,33 @@ def _hour_before(session: Session, alias: str, version: str, at: datetime) -> Co
     return found.get((alias, version), Counts())
 
 
-def condition(revision: Revision, serving: Counts) -> Condition:
-    """The state of an alias, from what its stable version did in the last minutes."""
+def condition(revision: Revision, serving: Counts, *, gateways: int) -> Condition:
+    """The state of an alias, from what its stable version did in the last minutes.
+
+    A share beyond its limit makes it degraded once its one-sided 95 % bound is beyond it, too: one error among the
+    first 42 requests after a rollback says nothing yet, and is called unknown.
+    """
     if revision.state.retired:
         return Condition("retired", f"retired by {revision.by}")
+    if not gateways:
+        return Condition("unknown", "no gateway is running")
     errors, valid = serving.error_rate, serving.format_validity
     if errors is None or serving.requests < ENOUGH:
         return Condition("unknown", f"{serving.requests} requests in 5 min are too few to tell")
+    wrong: list[str] = []
+    unclear: list[str] = []
     if errors > ERRORS_DEGRADED:
-        return Condition("degraded", f"errors {errors:.1%}, limit {ERRORS_DEGRADED:.0%}")
+        low, _high = wilson(errors, serving.requests, z=ONE_SIDED)
+        found = wrong if low > ERRORS_DEGRADED else unclear
+        found.append(f"errors {errors:.1%}, limit {ERRORS_DEGRADED:.0%}")
     if valid is not None and valid < FORMAT_DEGRADED and serving.format_checked >= ENOUGH:
-        return Condition("degraded", f"format valid {valid:.1%}, limit {FORMAT_DEGRADED:.0%}")
+        _low, high = wilson(valid, serving.format_checked, z=ONE_SIDED)
+        found = wrong if high < FORMAT_DEGRADED else unclear
+        found.append(f"format valid {valid:.1%}, limit {FORMAT_DEGRADED:.0%}")
+    if wrong:
+        return Condition("degraded", "; ".join(wrong))
+    if unclear:
+        return Condition("unknown", f"{'; '.join(unclear)}; {serving.requests} requests are too few to tell")
     return Condition("healthy", f"errors {errors:.1%} of {serving.requests} requests in 5 min")
 
 
@@ -222,6 +249,7 @@ def alias_page(store: Store, alias: str, *, now: datetime, minimum_dwell: timede
         last_hour = windows(session, since=now - HOUR, alias=alias)
         since = max(now - RECENT, moved.at - WINDOW)
         serving = added(counts_of(w) for w in last_hour if w.version == newest.state.stable and w.start >= since)
+        live = _live(session, now)
         everybody = added(counts_of(w) for w in last_hour if w.start >= now - RECENT)
         return AliasPage(
             now=newest,
@@ -233,10 +261,10 @@ def alias_page(store: Store, alias: str, *, now: datetime, minimum_dwell: timede
             target=bundle(session, targets[0].version) if targets else None,
             recent=Traffic(serving, max(min(RECENT, now - moved.at), WINDOW)),
             before=Traffic(_hour_before(session, alias, earlier, moved.at) if earlier else Counts(), HOUR),
-            condition=condition(newest, serving),
+            condition=condition(newest, serving, gateways=len(live)),
             moments=moments(last_hour),
             callers=added(counts_of(w) for w in last_hour).callers,
-            replicas=_live(session, now),
+            replicas=live,
             why_not_undo=_why_not_undo(history, now),
             why_not_flip=_why_not_flip(history, now),
             per_minute=Traffic(everybody, RECENT).per_minute,
@@ -310,7 +338,8 @@ def flip_choices(store: Store) -> tuple[Version, ...]:
 def who_holds_roles(store: Store) -> list[tuple[str, tuple[Grant, ...]]]:
     """People who can sign in, with their grants, for "who can do this instead"."""
     with store.reading() as session:
-        names = session.scalars(select(col(PersonRow.name)).where(col(PersonRow.disabled_at).is_(None)))
+        can_sign_in = col(PersonRow.disabled_at).is_(None) & col(PersonRow.password_hash).is_not(None)
+        names = session.scalars(select(col(PersonRow.name)).where(can_sign_in).order_by(col(PersonRow.name)))
         return [(name, repositories.grants(session, name)) for name in names.all()]
 
 

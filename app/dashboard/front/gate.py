@@ -27,8 +27,8 @@ OPEN = frozenset(
         "/_stcore/host-config",
     }
 )
-OPEN_BELOW = ("/static/", "/api/v1/")
-"""Static files are the same for everybody; the API recognises its callers itself."""
+OPEN_BELOW = ("/static/",)
+"""Files that are the same for everybody."""
 
 MACHINERY = ("/_stcore/", "/media/", "/component/", "/app/static/")
 

@@ -34,7 +34,7 @@ EVERY_S = 4.0
 MOST_ROWS = 50
 
 SHOWS: dict[str, str] = {
-    "All": "every alias",
+    "All": "aliases",
     "Needs attention": "aliases that need somebody",
     "Held": "aliases that are held",
     "Mine": "aliases you own",
@@ -140,14 +140,10 @@ def _aliases(visit: Visit, seen: Overview, found: tuple[Attention, ...]) -> None
     shown, query = st.session_state.get("show") or "All", (st.session_state.get("q") or "").strip()
     needing = {one.summary.revision.alias for one in found if one.summary}
     rows = [s for s in seen.aliases if _fits(visit, s, shown, query.lower(), needing)]
-    draw(
-        heading(
-            "Aliases", note=f"{len(rows)} of {len(seen.aliases)}" if len(rows) < len(seen.aliases) else str(len(rows))
-        )
-    )
+    note = f"{len(rows)} of {len(seen.aliases)}" if len(rows) < len(seen.aliases) else str(len(rows))
+    title = heading("Aliases", note=note)
     if not rows:
-        looked_for = f" matches ‘{html(query)}’" if query else ""
-        draw(f"<p>No alias{looked_for} among {html(SHOWS[shown])}. {link('Clear the filter', '/')}</p>")
+        draw(title, f"<p>{_no_match(shown, query)} {link('Clear the filter', '/')}</p>")
         return
     columns = (
         "Alias",
@@ -158,9 +154,16 @@ def _aliases(visit: Visit, seen: Overview, found: tuple[Attention, ...]) -> None
         Column("p95", True),
         "Changed",
     )
-    draw(table("All aliases", columns, (_row(visit, s) for s in rows[:MOST_ROWS]), kind="pr-aliases"))
+    draw(title, table("All aliases", columns, (_row(visit, s) for s in rows[:MOST_ROWS]), kind="pr-aliases"))
     if len(rows) > MOST_ROWS:
         draw(f'<p class="pr-note">{len(rows) - MOST_ROWS} more are not shown; search to find them.</p>')
+
+
+def _no_match(shown: str, query: str) -> str:
+    if not query:
+        return f"There are no {html(SHOWS[shown])}."
+    among = f" among {html(SHOWS[shown])}" if shown != "All" else ""
+    return f"No alias matches ‘{html(query)}’{among}."
 
 
 def _fits(visit: Visit, summary: AliasSummary, shown: str, query: str, needing: set[str]) -> bool:
@@ -175,7 +178,7 @@ def _fits(visit: Visit, summary: AliasSummary, shown: str, query: str, needing: 
 
 
 def _row(visit: Visit, summary: AliasSummary) -> tuple[str, ...]:
-    revision, counts = summary.revision, summary.traffic.counts
+    revision, counts = summary.revision, summary.serving
     marks = (badge(HELD) if revision.state.hold else "") + (badge(PROTECTED) if revision.state.protected else "")
     return (
         f'<span class="pr-name">{alias_link(revision.alias)}</span>',
@@ -184,7 +187,7 @@ def _row(visit: Visit, summary: AliasSummary) -> tuple[str, ...]:
         rate(summary.traffic.per_minute),
         share(counts.error_rate),
         latency(counts.latency_ms(0.95)),
-        f"{when(summary.moved.at, now=visit.now)} by {html(summary.moved.by)}",
+        f"{when(summary.moved.at, now=visit.now)}<br>by {html(summary.moved.by)}",
     )
 
 
@@ -192,12 +195,14 @@ def _row(visit: Visit, summary: AliasSummary) -> tuple[str, ...]:
 
 
 def _last_day(visit: Visit, seen: Overview) -> None:
-    draw(heading("Last 24 hours", note=number(len(seen.recent), "change")))
+    title = heading("Last 24 hours", note=number(len(seen.recent), "change"))
     if not seen.recent:
-        draw(f'<p class="pr-muted">Nothing changed. {_last_change(visit, seen)}</p>')
+        draw(title, f'<p class="pr-muted">Nothing changed. {_last_change(visit, seen)}</p>')
         return
     rows = (_change_row(visit, change) for change in seen.recent[:20])
-    draw(table("Changes of the last 24 hours", ("When", "Alias", "Change", "By", "Why"), rows))
+    draw(
+        title, table("Changes of the last 24 hours", ("When", "Alias", "Change", "By", "Why"), rows, kind="pr-changes")
+    )
     if len(seen.recent) > 20:
         draw(f'<p class="pr-note">{len(seen.recent) - 20} older ones are in the history of each alias.</p>')
 

@@ -32,6 +32,7 @@ from app.dashboard.widgets import (
     version,
 )
 from app.dashboard.words import ago, clock, html, number, plain, rate, sentence, when
+from core.domain.aliases import Cause
 from core.domain.names import nearest
 from core.domain.permissions import insist
 from core.errors import NotPermitted, UnknownAlias
@@ -143,7 +144,7 @@ def _body(visit: Visit, page: AliasPage) -> None:
     draw_svg(tiles(page, now=visit.now))
     with st.expander("The same as a table", key=f"numbers:{page.now.alias}"):
         draw(_numbers(visit, page))
-    draw(heading("What changed", note="all of it below"), _recent_changes(visit, page))
+    draw(heading("What changed", note="newest first"), _recent_changes(visit, page))
     draw(heading("Who is affected", note=_callers_note(page)), _callers(page))
     draw(heading("Gateways"), gateways(visit, page))
     draw(heading("What serves"), facts_of(page))
@@ -166,7 +167,7 @@ def _recent_changes(visit: Visit, page: AliasPage) -> str:
         (when(c.revision.at, now=visit.now), described(c), html(c.revision.by), html(c.revision.reason))
         for c in page.changes[:SHOWN_CHANGES]
     )
-    return table("The last changes", ("When", "Change", "By", "Why"), rows)
+    return table("The last changes", ("When", "Change", "By", "Why"), rows, kind="pr-changes")
 
 
 def _callers_note(page: AliasPage) -> str:
@@ -220,7 +221,8 @@ def _rollback_button(page: AliasPage, refusal: str | None) -> None:
     st.button(
         f"Roll back to {plain(target)}" if target else "Roll back",
         key=f"trigger-{alias}",
-        type="primary",
+        # Just after a rollback the next step further back is not what the page should push.
+        type="secondary" if page.moved.cause is Cause.ROLLED_BACK else "primary",
         icon=":material/history:",
         shortcut="Shift+B",
         disabled=refusal is not None or target is None,
