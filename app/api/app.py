@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import __version__
 from app.api import problems
@@ -44,7 +45,7 @@ ROUTERS = (aliases.router, registry.router, access.router, running.router)
 
 
 def create_api(pinrail: Pinrail) -> FastAPI:
-    """The control API of an installation, to be mounted at ``PREFIX``."""
+    """The control API of an installation, to be put ``Beside`` something else."""
 
     def actor_for(secret: str) -> Actor:
         return actor_for_token(pinrail.store, secret, now=pinrail.now())
@@ -73,6 +74,25 @@ def create_api(pinrail: Pinrail) -> FastAPI:
         api.include_router(router)
     api.openapi = _document(api)  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
     return api
+
+
+class Beside:
+    """Answers what is below ``PREFIX`` with the API and passes everything else on.
+
+    Starlette's Mount would do, but takes no address with a line break in it, and so would answer for us.
+    """
+
+    def __init__(self, app: ASGIApp, api: ASGIApp) -> None:
+        self._app = app
+        self._api = api
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] == "http" and scope["path"].startswith(f"{PREFIX}/"):
+            below = {**scope, "root_path": scope.get("root_path", "") + PREFIX}
+            await self._api(below, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
 
 def _operation_id(route: APIRoute) -> str:

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from app.api.problems import RevisionRequired, StillRunning
 from app.api.shapes import Body, View, Write
 from app.wiring import Pinrail
+from core.domain.names import no_such
 from core.domain.permissions import Actor
 from core.errors import InvalidInput, PinrailError
 from core.services import replays
@@ -41,8 +42,20 @@ class Asking:
 
 def asking(request: Request) -> Asking:
     """What every route is given."""
+    _refuse_unknown_parameters(request)
     pinrail: Pinrail = request.app.state.pinrail
     return Asking(pinrail, request.scope["pinrail.actor"], pinrail.now())
+
+
+def _refuse_unknown_parameters(request: Request) -> None:
+    """A filter with a typo in its name would silently show everything."""
+    operation = request.app.openapi()["paths"][request.scope["route"].path_format][request.method.lower()]
+    known = [parameter["name"] for parameter in operation.get("parameters", ()) if parameter["in"] == "query"]
+    for name in request.query_params:
+        if name not in known:
+            raise InvalidInput(
+                no_such("query parameter", name, known) + (f" Known: {', '.join(known)}." if known else "")
+            )
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 from starlette.applications import Starlette
-from starlette.routing import Mount
 
-from app.api.app import PREFIX, create_api
+from app.api.app import Beside, create_api
 from app.settings import Settings
 from app.wiring import Pinrail, open_pinrail
 from core.store import migrate
@@ -27,5 +26,5 @@ def pinrail(database_url: str, tmp_path: Path) -> Iterator[Pinrail]:
 @pytest.fixture
 def world(pinrail: Pinrail) -> Iterator[World]:
     """The installation with its API, as programs reach it."""
-    with served(Starlette(routes=[Mount(PREFIX, create_api(pinrail))])) as url:
+    with served(Beside(Starlette(), create_api(pinrail))) as url:
         yield World(pinrail, url)

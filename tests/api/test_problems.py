@@ -97,6 +97,13 @@ def test_a_value_that_cannot_be_used_is_named_and_not_repeated(world: World):
     assert "hunter2" not in answer.text
 
 
+def test_a_filter_with_a_typo_in_its_name_does_not_silently_show_everything(world: World):
+    answer = world.caller().get("/audit?acotr=ann")
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input")
+    assert "Closest: actor." in answer.json()["detail"]
+
+
 def test_a_form_is_told_to_come_as_json(world: World):
     answer = world.caller().ask("POST", "/aliases", data={"alias": "x", "version": "a"})
 
