@@ -145,7 +145,7 @@ def test_a_refusal_has_openai_s_shape_the_table_s_status_and_helpful_words(
         assert answer.headers[name.decode()] == value.decode()
 
 
-UNPROVOKED = {
+UNPROVOKED: dict[type[PinrailError], str] = {
     NoRoutes: "proved where the store is missing, in test_following",
     Stopped: "proved where a gateway is stopped, in test_server",
     InternalFault: "proved below",
