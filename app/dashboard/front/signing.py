@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from app.dashboard.front import pages
 from app.dashboard.front.origins import is_own, safe_next
 from app.wiring import Pinrail
-from core.errors import NotSignedIn, PinrailError, StoreError, TooManyAttempts, WrongPassword
+from core.errors import NotSignedIn, PinrailError, StoreError, TooManyAttempts
 from core.services import access
 from core.store import read_models
 
@@ -67,8 +67,6 @@ class Front:
         name, back_to = fields.get("name", "").strip(), safe_next(fields.get("next"))
         address = request.client.host if request.client else ""
         try:
-            if not name.isprintable():
-                raise WrongPassword("The name and password do not belong together.")
             now = self.pinrail.now()
             secret = access.sign_in(self.pinrail.store, name, fields.get("password", ""), address=address, now=now)
         except StoreError as fault:
