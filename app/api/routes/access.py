@@ -206,7 +206,7 @@ def take_role(
 
 @router.put("/people/{person}/password", tags=["people"], **door("access:write", *WRITES, errors.NotFound))
 def set_password(at: WritingNow, person: Person, body: SetPassword) -> PersonView:
-    """Set somebody's password; the sessions begun with the old one end. One's own is set in the dashboard."""
+    """Set somebody's password; the sessions begun with the old one end."""
     # No answer is kept under a key: setting the same password again has the same effect, and another must not be lost.
     access.set_password(at.store, at.actor, person, body.password, now=at.now)
     return PersonView.from_domain(reading.person(at.store, at.actor, person))
