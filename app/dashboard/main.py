@@ -54,9 +54,12 @@ def show() -> None:
     visit = session.visit()
     with st.sidebar:
         _menu(visit)
-    if _is_demo(visit):
-        _demo_banner(visit)
     current.run()
+    if _is_demo(visit):
+        # Last in the document and, by the style sheet, first to the eye: the outcome of an action comes first for
+        # whoever listens to the page.
+        with st.container(key="demo"):
+            _demo_banner()
 
 
 def _menu(visit: Visit) -> None:
@@ -86,7 +89,7 @@ def _is_demo(visit: Visit) -> bool:
     return bool(st.session_state["is_demo"])
 
 
-def _demo_banner(visit: Visit) -> None:
+def _demo_banner() -> None:
     draw(
         f'<div class="pr-strip pr-retiring" role="note">{icon("science")}<p><b>This is the demo.</b> '
         '<span class="pr-wide">Its company is invented; its requests are real and answered from recordings. </span>'

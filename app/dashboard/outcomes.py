@@ -8,7 +8,7 @@ import streamlit as st
 from app.dashboard import actions, session
 from app.dashboard.actions import Outcome, Press
 from app.dashboard.session import Visit
-from app.dashboard.words import ago, clock, listed, number, plain
+from app.dashboard.words import ago, clock, latency, listed, number, plain
 from core.domain.permissions import rule_on, who_may
 from core.domain.receipts import Receipt
 from core.services import flips, serving
@@ -102,7 +102,7 @@ def _say_receipt(outcome: Outcome, receipt: Receipt, *, waited: timedelta) -> No
 def where(receipt: Receipt) -> str:
     """`3 of 3 gateways serve v-1 (revision 12, 41 ms).`"""
     verb = "serves" if receipt.gateways == 1 else "serve"
-    after = f", {receipt.slowest_ms:,.0f} ms" if receipt.slowest_ms is not None else ""
+    after = f", {latency(receipt.slowest_ms)}" if receipt.slowest_ms is not None else ""
     gateways = f"{len(receipt.confirmed)} of {number(receipt.gateways, 'gateway')}"
     return f"{gateways} {verb} {plain(receipt.version)} (revision {receipt.revision}{after})."
 

@@ -13,7 +13,7 @@ from app.dashboard.widgets import (
     table,
     version,
 )
-from app.dashboard.words import ago, html, sentence
+from app.dashboard.words import ago, html, latency, sentence
 from core.services import serving
 from core.store.read_models import AliasPage, Bundle, Change
 
@@ -62,7 +62,7 @@ def gateways(visit: Visit, page: AliasPage) -> str:
 
 
 def _late(after_ms: float) -> str:
-    return f"{after_ms:,.0f} ms" if after_ms else "at its start"
+    return latency(after_ms) if after_ms else "at its start"
 
 
 def facts_of(page: AliasPage) -> str:

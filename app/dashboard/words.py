@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import streamlit as st
 
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
-_MARKS = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:&])")
+# What Streamlit's Markdown reads inside a line: marks, directives such as `:red[…]`, and arrows made of dashes.
+_MARKS = re.compile(r"([\\`*_{}\[\]<>~$:#&|=]|-(?=[->])|(?<=-)-|^[-+]|(?<=^\d)\.)")
 
 
 # -- times ----------------------------------------------------------------------------------------
