@@ -16,9 +16,14 @@ _NAME = re.compile(NAME_PATTERN)
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
+def is_slug(name: str) -> bool:
+    """Could ``name`` be the name of an alias, person, caller or provider at all?"""
+    return bool(_SLUG.fullmatch(name))
+
+
 def checked_slug(kind: str, name: str) -> str:
     """``name`` if it is fit for an alias, person, caller or provider: lower case, digits, ``. _ -``, at most 64."""
-    if not _SLUG.fullmatch(name):
+    if not is_slug(name):
         raise InvalidInput(
             f"{name[:LONGEST]!r} cannot be the name of {kind}: use 1 to 64 lower-case letters, digits or '._-', "
             "starting and ending with a letter or digit."

@@ -7,6 +7,7 @@ one before may: viewer, operator, approver, admin.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from core.errors import InvalidInput, NotPermitted
@@ -56,7 +57,8 @@ class Scope:
 class Actor:
     """Whoever asks: a name for the audit log and what they hold.
 
-    ``via`` names the token used, ``scope`` narrows the grants, ``aliases`` narrows to those aliases.
+    ``via`` names the token used, ``scope`` narrows the grants, ``aliases`` narrows to those aliases, and the token
+    ends at ``expires_at``.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Actor:
     scope: Scope | None = None
     aliases: frozenset[str] | None = None
     via: str | None = None
+    expires_at: datetime | None = None
 
     @property
     def is_automatic(self) -> bool:
@@ -112,7 +115,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("store:prune", Role.ADMIN, False, "remove what has expired: sessions, attempts, old traffic windows"),
     Action("access:read", Role.VIEWER, False, "see who holds which role"),
     Action("access:write", Role.ADMIN, False, "manage people, grants, callers and everybody's tokens"),
-    Action("token:own", Role.VIEWER, False, "create and revoke tokens of one's own", True),
+    Action("token:own", Role.VIEWER, False, "manage tokens and the password of one's own", True),
 )
 
 _BY_NAME = {action.name: action for action in ACTIONS}

@@ -17,7 +17,7 @@ from sqlalchemy import select
 from sqlmodel import Session, col
 
 from core.domain.events import Event
-from core.domain.names import checked_slug, no_such
+from core.domain.names import checked_slug, is_slug, is_storable, no_such
 from core.domain.permissions import Actor, ActorKind, Grant, Role, insist, rule_on, scope_named
 from core.errors import (
     AlreadyExists,
@@ -25,19 +25,20 @@ from core.errors import (
     NotFound,
     NothingToChange,
     NotSignedIn,
-    TooManyAttempts,
     WrongPassword,
 )
-from core.services.recording import change, event
+from core.services.attempts import note_failure, refuse_flood
+from core.services.recording import change, event, only_aliases
 from core.store import audit_log, repositories
 from core.store.database import Store
-from core.store.tables import AttemptRow, GrantRow, PersonRow, SessionRow, TokenRow
+from core.store.tables import GrantRow, PersonRow, SessionRow, TokenRow
 
 SESSION_LASTS = timedelta(hours=12)
-ATTEMPTS_ALLOWED = 5
-ATTEMPTS_WINDOW = timedelta(minutes=15)
 SHORTEST_PASSWORD = 10
 LONGEST_PASSWORD = 1024
+
+NOBODY = "(unknown)"
+"""Stands in the log for a name that nobody has: what was typed may have been a password."""
 
 _HASHER = PasswordHash((Argon2Hasher(),))
 # Checked in place of a missing account's hash, so that the time taken does not tell who has one.
@@ -45,7 +46,7 @@ _NOBODY = _HASHER.hash("nobody has this password")
 
 
 def _digest(secret: str) -> str:
-    return sha256(secret.encode()).hexdigest()
+    return sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 # -- signing in -----------------------------------------------------------------------------------
@@ -57,48 +58,46 @@ def sign_in(store: Store, name: str, password: str, *, address: str = "", now: d
     After five failures for a name or from an address within 15 minutes, TooManyAttempts until they have aged.
     WrongPassword, or NotSignedIn when the account is disabled.
     """
-    _refuse_flood(store, name, address, now)
+    address = address[:64] if is_storable(address) else ""
     with store.reading() as session:
-        person = session.get(PersonRow, name)
+        refuse_flood(session, name, address, now)
+        person = session.get(PersonRow, name) if is_slug(name) else None
         known = person.password_hash if person is not None else None
-        disabled = person is not None and person.disabled_at is not None
-    right = _HASHER.verify(password[:LONGEST_PASSWORD], known or _NOBODY)
-    if not right or known is None or disabled:
-        _note_failure(store, name, address, now)
-        if right and known is not None:  # whoever knows the password may know this, too
-            raise NotSignedIn(f"The account {name} is disabled. An admin can enable it again.")
-        raise WrongPassword("The name and password do not belong together.")
+    right = _matches(password, known or _NOBODY)
     secret = secrets.token_urlsafe(32)
     with store.unit_of_work() as session:
-        session.add(
-            SessionRow(id=_digest(secret), person=name, created_at=now, expires_at=now + SESSION_LASTS, address=address)
-        )
-        audit_log.append(session, _sign_in_event(name, address, now))
+        # Counted again under the lock: of a hundred guesses sent at once, all but five must be in vain.
+        refuse_flood(session, name, address, now)
+        person = session.get(PersonRow, name) if is_slug(name) else None
+        refusal = _refusal(person, known if right else None)
+        if refusal is None:
+            ends = now + SESSION_LASTS
+            session.add(SessionRow(id=_digest(secret), person=name, created_at=now, expires_at=ends, address=address))
+        else:
+            note_failure(session, name, address, now)
+        outcome = "done" if refusal is None else "refused"
+        audit_log.append(session, _sign_in_event(name if person else NOBODY, address, now, outcome))
+    if refusal is not None:
+        raise refusal
     return secret
 
 
-def _refuse_flood(store: Store, name: str, address: str, now: datetime) -> None:
-    since = now - ATTEMPTS_WINDOW
-    with store.reading() as session:
-        for column, value in ((col(AttemptRow.name), name), (col(AttemptRow.address), address)):
-            recent = select(col(AttemptRow.at)).where(column == value, col(AttemptRow.at) > since)
-            times = session.scalars(recent.order_by(col(AttemptRow.at).desc()).limit(ATTEMPTS_ALLOWED)).all()
-            if value and len(times) >= ATTEMPTS_ALLOWED:
-                wait = times[-1] + ATTEMPTS_WINDOW - now
-                raise TooManyAttempts(
-                    f"Sign-in failed {ATTEMPTS_ALLOWED} times within {ATTEMPTS_WINDOW.seconds // 60} minutes. "
-                    f"Try again in {max(1, round(wait.total_seconds() / 60))} min."
-                )
+def _matches(password: str, hashed: str) -> bool:
+    """Is it the password? Always costs the same, also for one that is too long to be any."""
+    right = _HASHER.verify(password[:LONGEST_PASSWORD].encode("utf-8", "surrogatepass"), hashed)
+    return right and len(password) <= LONGEST_PASSWORD
 
 
-def _note_failure(store: Store, name: str, address: str, now: datetime) -> None:
-    with store.unit_of_work() as session:
-        session.add(AttemptRow(name=name[:64], address=address, at=now))
-        refused = _sign_in_event(name[:64], address, now, outcome="refused")
-        audit_log.append(session, refused)
+def _refusal(person: PersonRow | None, proven: str | None) -> NotSignedIn | None:
+    """Why ``person`` may not come in; ``proven`` is the hash that the password was right for."""
+    if person is None or proven is None or person.password_hash != proven:
+        return WrongPassword("The name and password do not belong together.")
+    if person.disabled_at is not None:  # whoever knows the password may know this, too
+        return NotSignedIn(f"The account {person.name} is disabled. An admin can enable it again.")
+    return None
 
 
-def _sign_in_event(name: str, address: str, now: datetime, *, outcome: str = "done") -> Event:
+def _sign_in_event(name: str, address: str, now: datetime, outcome: str) -> Event:
     subject = f"person:{name}"
     return Event("person.signed_in", subject, name, ActorKind.PERSON.value, now, outcome, after={"address": address})
 
@@ -199,7 +198,7 @@ def set_password(
     hashed = _hashed(password, shortest_password)
     said = event(actor, "person.password_set", f"person:{name}", now=now)
     own = actor.kind is ActorKind.PERSON and actor.name == name
-    with change(store, actor, "access:read" if own else "access:write", said) as session:
+    with change(store, actor, "token:own" if own else "access:write", said) as session:
         _person(session, name).password_hash = hashed
         _end_sessions(session, actor, name, now)
         audit_log.append(session, said)
@@ -208,7 +207,7 @@ def set_password(
 def _hashed(password: str, shortest: int) -> str:
     if not shortest <= len(password) <= LONGEST_PASSWORD:
         raise InvalidInput(f"A password has {shortest} to {LONGEST_PASSWORD} characters.")
-    return _HASHER.hash(password)
+    return _HASHER.hash(password.encode("utf-8", "surrogatepass"))
 
 
 def disable_person(store: Store, actor: Actor, name: str, *, now: datetime) -> None:
@@ -359,17 +358,23 @@ def create_token(
     """
     checked_slug("a token", name)
     wanted = scope_named(scope)
+    if person is None and actor.kind not in (ActorKind.PERSON, ActorKind.TOKEN):
+        raise InvalidInput(f"A token acts for a person with an account, and {actor.name} has none: say for whom it is.")
     holder = person or actor.name
+    only = only_aliases(aliases)
     if expires_at is not None and expires_at <= now:
         raise InvalidInput("The token would have expired already.")
-    said = event(actor, "token.created", f"person:{holder}", now=now, after={"name": name, "scope": scope})
+    identity = secrets.token_hex(4)
+    facts = {"id": identity, "name": name, "scope": scope, "aliases": only, "expires_at": _text(expires_at)}
+    said = event(actor, "token.created", f"person:{holder}", now=now, after=facts)
     with change(store, actor, "token:own" if holder == actor.name else "access:write", said) as session:
         _person(session, holder)
         if actor.scope is not None and not wanted.actions <= actor.scope.actions:
             raise InvalidInput(f"A token of scope {actor.scope.name} cannot create one of scope {scope}.")
-        for alias in aliases or ():
+        if actor.expires_at is not None and (expires_at is None or expires_at > actor.expires_at):
+            raise InvalidInput(f"A token cannot create one that outlives it; it ends at {_text(actor.expires_at)}.")
+        for alias in only or ():
             repositories.history(session, alias)
-        identity = secrets.token_hex(4)
         secret = f"pr_{identity}_{secrets.token_urlsafe(32)}"
         row = TokenRow(
             id=identity,
@@ -377,7 +382,7 @@ def create_token(
             person=holder,
             secret_sha256=_digest(secret),
             scope=scope,
-            aliases=sorted(set(aliases)) if aliases else None,
+            aliases=only,
             created_at=now,
             created_by=actor.name,
             expires_at=expires_at,
@@ -387,18 +392,23 @@ def create_token(
         return _as_token(row), secret
 
 
+def _text(at: datetime | None) -> str | None:
+    return at.isoformat() if at is not None else None
+
+
 def actor_for_token(store: Store, secret: str, *, now: datetime) -> Actor:
     """The person a token acts for, narrowed to its scope; NotSignedIn when it does not work (any more)."""
     parts = secret.split("_", 2)
     with store.reading() as session:
-        row = session.get(TokenRow, parts[1]) if len(parts) == 3 else None
+        row = session.get(TokenRow, parts[1]) if len(parts) == 3 and is_slug(parts[1]) else None
         if row is None or not compare_digest(row.secret_sha256, _digest(secret)):
             raise NotSignedIn("This API token is not known.")
         token = _as_token(row)
         if not token.works(now):
             raise NotSignedIn(f"The API token {row.name} was revoked or has expired.")
         person = _person_actor(session, row.person)
-    return Actor(person.name, ActorKind.TOKEN, person.grants, scope_named(row.scope), token.aliases, row.name)
+    scope = scope_named(row.scope)
+    return Actor(person.name, ActorKind.TOKEN, person.grants, scope, token.aliases, row.name, token.expires_at)
 
 
 def revoke_token(store: Store, actor: Actor, token: str, *, now: datetime) -> Token:
@@ -408,7 +418,7 @@ def revoke_token(store: Store, actor: Actor, token: str, *, now: datetime) -> To
         if row is None or not (row.person == actor.name or rule_on(actor, "access:read").allowed):
             raise NotFound(f"There is no token {token}.")
         own = row.person == actor.name
-        said = event(actor, "token.revoked", f"person:{row.person}", now=now, before={"name": row.name})
+        said = event(actor, "token.revoked", f"person:{row.person}", now=now, before={"id": row.id, "name": row.name})
     with change(store, actor, "token:own" if own else "access:write", said) as session:
         row = session.get_one(TokenRow, token)
         if row.revoked_at is not None:

@@ -9,10 +9,10 @@ from hashlib import sha256
 from sqlalchemy import select
 from sqlmodel import col
 
-from core.domain.names import checked_slug
+from core.domain.names import checked_slug, is_slug
 from core.domain.permissions import Actor, insist
-from core.errors import InvalidInput, NotFound, NothingToChange
-from core.services.recording import change, event
+from core.errors import AlreadyExists, InvalidInput, NotFound, NothingToChange
+from core.services.recording import change, event, only_aliases
 from core.store import audit_log, repositories
 from core.store.database import Store
 from core.store.tables import CallerKeyRow
@@ -45,20 +45,25 @@ def create_key(
     ``demo_key`` is a well-known secret for the demo workspace; it must not look like a real key.
     """
     checked_slug("a caller", caller)
+    only = only_aliases(aliases)
+    if demo_key is not None and not (is_slug(demo_key) and "_" not in demo_key):
+        raise InvalidInput("A demo key is a short name without '_', so that nobody takes it for a real key.")
     if expires_at is not None and expires_at <= now:
         raise InvalidInput("The key would have expired already.")
     identity = demo_key or secrets.token_hex(4)
     secret = demo_key or f"pk_{identity}_{secrets.token_urlsafe(32)}"
-    facts = {"id": identity, "caller": caller, "aliases": sorted(set(aliases)) if aliases else None}
+    facts = {"id": identity, "caller": caller, "aliases": only}
     said = event(actor, "caller.created", f"caller:{caller}", now=now, after=facts)
     with change(store, actor, "access:write", said) as session:
-        for alias in aliases or ():
+        if session.get(CallerKeyRow, identity) is not None:
+            raise AlreadyExists(f"There is a caller key {identity} already.")
+        for alias in only or ():
             repositories.history(session, alias)
         row = CallerKeyRow(
             id=identity,
             caller=caller,
             secret_sha256=sha256(secret.encode()).hexdigest(),
-            aliases=sorted(set(aliases)) if aliases else None,
+            aliases=only,
             created_at=now,
             created_by=actor.name,
             expires_at=expires_at,

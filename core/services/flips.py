@@ -14,15 +14,16 @@ from sqlmodel import Session
 
 from core.domain import aliases
 from core.domain.aliases import Asked, History, Revision, State
-from core.domain.names import checked_slug
+from core.domain.names import checked_slug, checked_text
 from core.domain.permissions import Actor, insist
 from core.errors import AlreadyExists, InvalidInput
-from core.services.recording import change, event, once
+from core.services.recording import MAX_WORDS, change, event, once
 from core.store import audit_log, repositories
 from core.store.database import Store
 from core.store.tables import AliasRow
 
 MAX_FALLBACKS = 8
+MAX_OWNER = 200
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ def create(
 ) -> Moved:
     """Create ``alias`` serving ``version``; AlreadyExists when the name is taken."""
     checked_slug("an alias", alias)
+    _check_words(description, owner)
     state = State(version, _distinct(fallbacks), description, owner or None, protected)
     asked = {"create": alias, **_card(state), "stable": version}
     attempted = event(actor, "alias.created", _subject(alias), now=now, reason=reason)
@@ -188,6 +190,7 @@ def describe(
     now: datetime,
 ) -> Moved:
     """Edit description, owner or fallbacks; None leaves a field as it is."""
+    _check_words(description, owner)
     asked = Asked(actor, now, seen_revision, reason)
     chain = _distinct(fallbacks) if fallbacks is not None else None
 
@@ -298,6 +301,11 @@ def _card(state: State) -> dict[str, Any]:
 
 def _subject(alias: str) -> str:
     return f"alias:{alias}"
+
+
+def _check_words(description: str | None, owner: str | None) -> None:
+    checked_text("A description", description or "", most=MAX_WORDS)
+    checked_text("An owner", owner or "", most=MAX_OWNER)
 
 
 def _distinct(fallbacks: tuple[str, ...]) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from core.domain import aliases
 from core.domain.aliases import Revision
 from core.domain.permissions import Actor, insist, rule_on
 from core.domain.schedule import slot_at
-from core.services.access import ATTEMPTS_WINDOW
+from core.services.attempts import ATTEMPTS_WINDOW
 from core.services.recording import change, event
 from core.store import audit_log, repositories
 from core.store.audit_log import Verified

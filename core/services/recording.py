@@ -1,7 +1,7 @@
 """What every use case shares: the ruling, the audit event, the refusal on record, the idempotency key."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -11,6 +11,7 @@ from typing import Any
 from sqlmodel import Session
 
 from core.domain.events import Event
+from core.domain.names import checked_text
 from core.domain.permissions import Actor, insist
 from core.errors import (
     AliasHeld,
@@ -31,6 +32,10 @@ ON_RECORD: tuple[type[PinrailError], ...] = (NotPermitted, AliasProtected, Alias
 
 MAX_REASON = 2000
 MAX_KEY = 200
+MAX_SUBJECT = 200
+MAX_ALIASES = 100
+MAX_WORDS = 2000
+"""Characters of a description or another short text that people write."""
 
 
 def event(
@@ -67,14 +72,26 @@ def change(store: Store, actor: Actor, action: str, attempted: Event, *, alias: 
     an Actor from a session or token reads the grants for every request.
     """
     try:
-        if len(attempted.reason) > MAX_REASON:
-            raise InvalidInput(f"The reason is longer than {MAX_REASON} characters.")
+        # First of all: a refusal goes on record too, and the log is no place for whatever somebody sends.
+        checked_text("A reason", attempted.reason, most=MAX_REASON)
+        checked_text("A name", attempted.subject, most=MAX_SUBJECT)
         insist(actor, action, alias)
         with store.unit_of_work() as session:
             yield session
     except ON_RECORD as refusal:
         _put_on_record(store, attempted, refusal)
         raise
+
+
+def only_aliases(named: Sequence[str] | None) -> list[str] | None:
+    """The aliases a token or key is limited to; None means no limit, and none named is a mistake and not that."""
+    if named is None:
+        return None
+    if not named:
+        raise InvalidInput("Name the aliases it is limited to, or leave the limit out.")
+    if len(set(named)) > MAX_ALIASES:
+        raise InvalidInput(f"A token or key is limited to at most {MAX_ALIASES} aliases; leave the limit out for all.")
+    return sorted(set(named))
 
 
 def _put_on_record(store: Store, attempted: Event, refusal: PinrailError) -> None:
@@ -98,8 +115,7 @@ def once(
     """
     if key is None:
         return work(), False
-    if not 1 <= len(key) <= MAX_KEY:
-        raise InvalidInput(f"An idempotency key has 1 to {MAX_KEY} characters.")
+    checked_text("An idempotency key", key, least=1, most=MAX_KEY)
     digest = sha256(json.dumps(request, sort_keys=True, default=str).encode()).hexdigest()
     earlier = session.get(IdempotencyRow, (actor.name, key))
     if earlier is not None:

@@ -1,15 +1,17 @@
 """What can be pinned is registered here once and never changes, except for notes and known issues."""
 
-from collections.abc import Sequence
+import json
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
 from sqlalchemy import select
 from sqlmodel import Session, col
 
-from core.domain.names import checked_name, checked_slug
+from core.domain.names import checked_name, checked_slug, checked_text, is_storable
 from core.domain.permissions import Actor, insist
 from core.domain.pinning import PinClass, classify
 from core.domain.versions import (
@@ -22,7 +24,7 @@ from core.domain.versions import (
     Version,
 )
 from core.errors import AlreadyExists, FloatingModel, InvalidInput, NotFound, NothingToChange
-from core.services.recording import change, event
+from core.services.recording import MAX_WORDS, change, event
 from core.store import audit_log, repositories
 from core.store.database import Store
 from core.store.tables import (
@@ -33,10 +35,14 @@ from core.store.tables import (
     VersionRow,
 )
 
-T = TypeVar("T")
-
 MAX_PROMPT = 200_000
 MAX_NOTES = 20_000
+MAX_PARAMETERS = 50_000
+MAX_DATA_VERSIONS = 100
+MAX_ADDRESS = 500
+MAX_NUMBER = 2**63 - 1
+
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,127}")
 
 
 # -- providers ------------------------------------------------------------------------------------
@@ -50,7 +56,8 @@ def register_provider(store: Store, actor: Actor, provider: Provider, *, now: da
     with change(store, actor, "provider:write", said) as session:
         row = session.get(ProviderRow, provider.name)
         if row is not None:
-            return _same_or_refuse("provider", provider.name, repositories.as_provider(row), provider)
+            _same_or_refuse("provider", provider.name, vars(repositories.as_provider(row)), vars(provider))
+            return provider
         session.add(
             ProviderRow(
                 name=provider.name,
@@ -113,15 +120,27 @@ def _check_provider(provider: Provider) -> None:
     checked_slug("a provider", provider.name)
     if provider.kind not in PROVIDER_KINDS:
         raise InvalidInput(f"There is no provider kind {provider.kind!r}. Kinds are {', '.join(PROVIDER_KINDS)}.")
-    address = urlsplit(provider.base_url)
-    if address.scheme not in ("http", "https") or not address.hostname:
-        raise InvalidInput(f"{provider.base_url!r} is no base URL; it looks like https://api.example.com/v1.")
+    checked_text("A description", provider.description, most=MAX_WORDS)
+    _check_address(checked_text("A base URL", provider.base_url, most=MAX_ADDRESS))
+    # Capitals only: a key given by mistake has small letters or a dash, and is neither kept nor repeated.
+    if provider.secret_env is not None and not _VARIABLE.fullmatch(provider.secret_env):
+        raise InvalidInput(
+            "secret_env names an environment variable in capitals, such as OPENAI_API_KEY. Give the variable's name, "
+            "never the key."
+        )
+
+
+def _check_address(base_url: str) -> None:
+    """Refuse what is no base URL, without repeating it: it may hold a password."""
+    try:
+        address = urlsplit(base_url)
+        usable = address.scheme in ("http", "https") and address.hostname and address.port != 0
+    except ValueError:
+        usable = False
+    if not usable or any(character.isspace() or not character.isprintable() for character in base_url):
+        raise InvalidInput("That is no base URL; one looks like https://api.example.com/v1.")
     if address.username or address.password or address.query or address.fragment:
         raise InvalidInput("A base URL carries no user, password, query or fragment: secrets live in the environment.")
-    if provider.secret_env is not None and not provider.secret_env.isidentifier():
-        raise InvalidInput(
-            f"{provider.secret_env!r} is no name of an environment variable. Give the variable's name, never the key."
-        )
 
 
 # -- prompt versions and data versions ------------------------------------------------------------
@@ -130,8 +149,9 @@ def _check_provider(provider: Provider) -> None:
 def register_prompt(store: Store, actor: Actor, name: str, text: str, *, now: datetime) -> PromptVersion:
     """Register an exact prompt text under ``name``."""
     checked_name("a prompt version", name)
-    if not text.strip() or len(text) > MAX_PROMPT:
-        raise InvalidInput(f"A prompt has 1 to {MAX_PROMPT} characters.")
+    checked_text("A prompt", text, least=1, most=MAX_PROMPT)
+    if not text.strip():
+        raise InvalidInput("A prompt is more than blanks. Leave it out for a version without a prompt.")
     new = PromptVersion(name, text, now, actor.name)
     facts = {"sha256": new.sha256, "characters": len(text)}
     said = event(actor, "prompt.registered", f"prompt:{name}", now=now, after=facts)
@@ -139,7 +159,7 @@ def register_prompt(store: Store, actor: Actor, name: str, text: str, *, now: da
         row = session.get(PromptRow, name)
         if row is not None:
             old = repositories.as_prompt(row)
-            _same_or_refuse("prompt version", name, old.text, text)
+            _same_or_refuse("prompt version", name, {"text": old.text}, {"text": text})
             return old
         session.add(PromptRow(name=name, text=text, sha256=new.sha256, registered_at=now, registered_by=actor.name))
         audit_log.append(session, said)
@@ -166,8 +186,10 @@ def register_data_version(store: Store, actor: Actor, data: DataVersion, *, now:
     checked_name("a data version", data.name)
     if data.sha256 is not None and (len(data.sha256) != 64 or not set(data.sha256) <= set("0123456789abcdef")):
         raise InvalidInput("A SHA-256 is 64 lower-case hexadecimal digits.")
-    if data.rows is not None and data.rows < 0:
-        raise InvalidInput("A data version cannot have a negative number of rows.")
+    if data.rows is not None and not 0 <= data.rows <= MAX_NUMBER:
+        raise InvalidInput(f"A data version has 0 to {MAX_NUMBER} rows.")
+    checked_text("A description", data.description, most=MAX_WORDS)
+    checked_text("A source", data.source or "", most=MAX_WORDS)
     new = replace(data, registered_at=now, registered_by=actor.name)
     said = event(actor, "data_version.registered", f"data_version:{data.name}", now=now, after=_facts(new))
     with change(store, actor, "registry:write", said) as session:
@@ -196,14 +218,20 @@ def register_version(store: Store, actor: Actor, version: Version, *, now: datet
     """Register a version; FloatingModel, with the reason and known pins, when its model id can move."""
     checked_name("a version", version.name)
     _check_version(version)
+    version = replace(
+        version,
+        parameters=_plain_parameters(version.parameters),
+        data_versions=tuple(dict.fromkeys(version.data_versions)),
+    )
     attempted = event(actor, "version.registered", f"version:{version.name}", now=now)
     with change(store, actor, "registry:write", attempted) as session:
-        new = _ruled_version(session, replace(version, registered_at=now, registered_by=actor.name))
         row = session.get(VersionRow, version.name)
         if row is not None:
             [old] = repositories.versions_of(session, [row])
-            _same_or_refuse("version", version.name, _facts(old), _facts(new))
+            # What the pinning rules of today say makes no difference to what was registered.
+            _same_or_refuse("version", version.name, _chosen(old), _chosen(version))
             return old
+        new = _ruled_version(session, replace(version, registered_at=now, registered_by=actor.name))
         repositories.add_version(session, new)
         audit_log.append(session, event(actor, "version.registered", f"version:{new.name}", now=now, after=_facts(new)))
         return new
@@ -212,14 +240,28 @@ def register_version(store: Store, actor: Actor, version: Version, *, now: datet
 def _check_version(version: Version) -> None:
     if not version.model_id or len(version.model_id) > 256 or version.model_id != version.model_id.strip():
         raise InvalidInput("A version needs the provider's exact model id, without blanks around it.")
-    taken = BUNDLE_MAY_NOT_SET & version.parameters.keys()
-    if taken:
-        raise InvalidInput(f"Parameters of a version cannot set {', '.join(sorted(taken))}.")
+    checked_text("A model id", version.model_id, most=256)
     for amount in (version.price.input_microdollars, version.price.output_microdollars):
-        if amount is not None and amount < 0:
-            raise InvalidInput("A price cannot be negative; it is in micro-dollars per million tokens.")
-    if len(version.notes) > MAX_NOTES:
-        raise InvalidInput(f"Notes have at most {MAX_NOTES} characters.")
+        if amount is not None and not 0 <= amount <= MAX_NUMBER:
+            raise InvalidInput(f"A price is 0 to {MAX_NUMBER} micro-dollars per million tokens.")
+    if len(version.data_versions) > MAX_DATA_VERSIONS:
+        raise InvalidInput(f"A version is built with at most {MAX_DATA_VERSIONS} data versions.")
+    checked_text("Notes", version.notes, most=MAX_NOTES)
+
+
+def _plain_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters as they will come back from the store; InvalidInput for what is no JSON or not a version's to set."""
+    taken = BUNDLE_MAY_NOT_SET & parameters.keys()
+    if taken:
+        raise InvalidInput(f"Parameters of a version cannot set {', '.join(sorted(taken))}: these are the caller's.")
+    try:
+        text = json.dumps(dict(parameters), allow_nan=False, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError) as fault:
+        raise InvalidInput(f"Parameters must be JSON values: {fault}.") from fault
+    if len(text) > MAX_PARAMETERS or not is_storable(text):
+        raise InvalidInput(f"Parameters have at most {MAX_PARAMETERS} characters as JSON, all of them whole.")
+    plain: dict[str, Any] = json.loads(text)
+    return plain
 
 
 def _ruled_version(session: Session, version: Version) -> Version:
@@ -251,8 +293,7 @@ def version(store: Store, actor: Actor, name: str) -> Version:
 
 def note(store: Store, actor: Actor, name: str, notes: str, *, now: datetime) -> Version:
     """Replace the notes of a version, the only part of it that may change."""
-    if len(notes) > MAX_NOTES:
-        raise InvalidInput(f"Notes have at most {MAX_NOTES} characters.")
+    checked_text("Notes", notes, most=MAX_NOTES)
     attempted = event(actor, "version.noted", f"version:{name}", now=now)
     with change(store, actor, "registry:write", attempted) as session:
         old = repositories.version(session, name)
@@ -268,8 +309,9 @@ def note(store: Store, actor: Actor, name: str, notes: str, *, now: datetime) ->
 
 def add_issue(store: Store, actor: Actor, name: str, text: str, *, now: datetime) -> KnownIssue:
     """Put something wrong with a version on its record."""
-    if not text.strip() or len(text) > MAX_NOTES:
-        raise InvalidInput(f"A known issue is described in 1 to {MAX_NOTES} characters.")
+    checked_text("A known issue", text, least=1, most=MAX_NOTES)
+    if not text.strip():
+        raise InvalidInput("A known issue is described in more than blanks.")
     said = event(actor, "version.issue_added", f"version:{name}", now=now, after={"issue": text})
     with change(store, actor, "registry:write", said) as session:
         repositories.version(session, name)
@@ -284,7 +326,7 @@ def resolve_issue(store: Store, actor: Actor, issue: int, *, now: datetime) -> K
     """Say that a known issue no longer holds; it stays on the record."""
     attempted = event(actor, "version.issue_resolved", f"known_issue:{issue}", now=now)
     with change(store, actor, "registry:write", attempted) as session:
-        row = session.get(KnownIssueRow, issue)
+        row = session.get(KnownIssueRow, issue) if 0 < issue < 2**31 else None
         if row is None:
             raise NotFound(f"There is no known issue {issue}.")
         if row.resolved_at is not None:
@@ -328,9 +370,15 @@ def _plain(value: object) -> object:
     return dict(value) if hasattr(value, "keys") else value  # type: ignore[call-overload]
 
 
-def _same_or_refuse(kind: str, name: str, old: T, new: T) -> T:
-    if old != new:
+def _chosen(version: Version) -> dict[str, object]:
+    """What was chosen for a version, without what the pinning rules said about it."""
+    return {key: value for key, value in _facts(version).items() if not key.startswith("pin_")}
+
+
+def _same_or_refuse(kind: str, name: str, old: Mapping[str, object], new: Mapping[str, object]) -> None:
+    differs = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
+    if differs:
         raise AlreadyExists(
-            f"There is a {kind} {name} already, and it differs. Registered things never change: choose another name."
+            f"There is a {kind} {name} already, with another {', '.join(differs)}. Registered things never change: "
+            "choose another name."
         )
-    return old

@@ -8,10 +8,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col
 
 from core.domain import receipts
+from core.domain.aliases import Revision
 from core.domain.receipts import Receipt
 from core.domain.routing import AliasRoute, CallerKey, ProviderAddress, RouteTable, Target, Variant
 from core.domain.traffic import Counts, WindowKey
-from core.errors import UnknownRevision
+from core.errors import NotFound, UnknownRevision
 from core.store import repositories
 from core.store.database import Store
 from core.store.tables import (
@@ -39,12 +40,8 @@ def load_table(store: Store) -> RouteTable:
     """All that a gateway needs, from one consistent snapshot."""
     with store.reading() as session:
         serial = session.scalars(select(col(LedgerRow.serial))).one()
-        routes = [
-            AliasRoute(r.alias, r.number, (Variant("stable", r.state.stable, 1.0),), r.state.fallbacks)
-            for r in repositories.newest_revisions(session)
-            if not r.state.retired
-        ]
-        wanted = {v.version for route in routes for v in route.variants} | {f for r in routes for f in r.fallbacks}
+        routes = [route_of(r) for r in repositories.newest_revisions(session) if not r.state.retired]
+        wanted = {name for route in routes for name in versions_of(route)}
         return RouteTable(
             serial=serial,
             aliases={route.alias: route for route in routes},
@@ -52,6 +49,17 @@ def load_table(store: Store) -> RouteTable:
             providers={p.name: _address(p) for p in session.scalars(select(ProviderRow))},
             callers={key.id: key for key in _keys(session)},
         )
+
+
+def route_of(revision: Revision) -> AliasRoute:
+    """How an alias is served at ``revision``: until there are rollouts, by its stable version alone."""
+    stable = Variant("stable", revision.state.stable, 1.0)
+    return AliasRoute(revision.alias, revision.number, (stable,), revision.state.fallbacks)
+
+
+def versions_of(route: AliasRoute) -> tuple[str, ...]:
+    """Every version that may have to answer for an alias."""
+    return (*(variant.version for variant in route.variants), *route.fallbacks)
 
 
 def _targets(session: Session, wanted: set[str]) -> list[Target]:
@@ -92,10 +100,17 @@ def join(store: Store, *, replica: str, name: str, now: datetime) -> None:
         session.add(row)
 
 
+def _replica(session: Session, replica: str) -> ReplicaRow:
+    row = session.get(ReplicaRow, replica)
+    if row is None:  # forgotten after a week of silence, or the store is another one now
+        raise NotFound(f"This store knows no gateway process {replica}: it has to join again.")
+    return row
+
+
 def acknowledge(store: Store, *, replica: str, serial: int, at: datetime) -> None:
     """A gateway routes by change ``serial``, and all before it, since ``at``. Saying it again changes nothing."""
     with store.writing() as session:
-        row = session.get_one(ReplicaRow, replica)
+        row = _replica(session, replica)
         row.applied_serial = max(row.applied_serial, serial)
         row.seen_at = max(row.seen_at, at)
         if session.get(AcknowledgementRow, (replica, serial)) is None:
@@ -105,7 +120,7 @@ def acknowledge(store: Store, *, replica: str, serial: int, at: datetime) -> Non
 def heartbeat(store: Store, *, replica: str, now: datetime, dropped: int) -> None:
     """A gateway is alive; ``dropped`` outcomes were not counted so far because its queue was full."""
     with store.writing() as session:
-        row = session.get_one(ReplicaRow, replica)
+        row = _replica(session, replica)
         row.seen_at, row.dropped = now, dropped
 
 
@@ -155,7 +170,7 @@ def _window_row(replica: str, key: WindowKey, counts: Counts) -> dict[str, objec
 def receipt(store: Store, alias: str, revision: int, *, now: datetime) -> Receipt:
     """Where revision ``revision`` of ``alias`` is in force by now."""
     with store.reading() as session:
-        row = session.get(RevisionRow, (alias, revision))
+        row = session.get(RevisionRow, (alias, revision)) if 0 < revision < 2**31 else None
         if row is None:
             known = repositories.history(session, alias)
             raise UnknownRevision(f"{alias} has revisions 1 to {len(known)}, not {revision}.")

@@ -38,6 +38,14 @@ class Store:
             yield session
 
     @contextmanager
+    def glancing(self) -> Iterator[Session]:
+        """A session for one statement, which is a snapshot by itself: on PostgreSQL no transaction is begun for it."""
+        postgresql = self.dialect == "postgresql"
+        engine = self.reads.execution_options(isolation_level="AUTOCOMMIT") if postgresql else self.reads
+        with in_our_words(), Session(engine, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
     def writing(self) -> Iterator[Session]:
         """A short write of rows nobody watches: heartbeats, windows, sessions. Commits at the end."""
         with in_our_words(), Session(self.writes, expire_on_commit=False) as session:
@@ -152,6 +160,8 @@ def in_our_words() -> Iterator[None]:
         if translated is None:
             raise
         raise translated from fault
+    except (UnicodeEncodeError, OverflowError) as fault:  # what SQLite's driver says of half a character, or of 2**64
+        raise InvalidInput(f"The store cannot keep a value: {fault}. Nothing was changed.") from fault
 
 
 def _translated(fault: exc.SQLAlchemyError) -> PinrailError | None:

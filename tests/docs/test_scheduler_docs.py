@@ -8,7 +8,7 @@ import pytest
 from app.scheduler import JOBS, LEASE_LASTS, Job
 from core.domain.events import EVENTS
 from core.services import housekeeping
-from core.services.access import ATTEMPTS_WINDOW
+from core.services.attempts import ATTEMPTS_WINDOW
 
 PAGE = (Path(__file__).parents[2] / "docs" / "scheduler.md").read_text()
 UNITS = {timedelta(days=1): "d", timedelta(hours=1): "h", timedelta(minutes=1): "min"}
