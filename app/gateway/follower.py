@@ -13,9 +13,10 @@ from contextlib import closing
 from app.gateway.disk_copy import BadCopy, DiskCopy
 from app.gateway.routes import Routes
 from app.gateway.state import Source, Standing, State
+from core.domain.routing import RouteTable
 from core.errors import PinrailError
 from core.ports import Clock
-from core.services import serving
+from core.services import route_changes, serving
 from core.store import changes, migrate
 from core.store.changes import ChangeWatch
 from core.store.database import Store
@@ -94,7 +95,7 @@ class Follower(threading.Thread):
         # Watch before looking, or a change in between would wait for the slow poll.
         with closing(changes.watch(self._store)) as watch:
             serving.join(self._store, replica=self._replica, name=self._state.name, now=self._clock.now())
-            self._apply()
+            self._put_in_force(serving.load_table(self._store))
             self._beat_at = time.monotonic() + BEAT_EVERY_S
             while not self._ending.is_set():
                 self._wait(watch)
@@ -106,16 +107,20 @@ class Follower(threading.Thread):
         now = time.monotonic()
         if changed or now >= self._look_at:
             self._look_at = now + LOOK_EVERY_S
-            # PostgreSQL announces just what concerns gateways; SQLite tells of every commit, so there it is looked at.
-            announced = changed and self._store.dialect == "postgresql"
-            if announced or serving.current_serial(self._store) != self._state.serial:
-                self._apply()
-            self._confirmed()
+            self._keep_up()
         if self._unsaved_since is not None and (not changed or now - self._unsaved_since > SAVE_AFTER_S):
             self._save()
 
-    def _apply(self) -> None:
-        table = serving.load_table(self._store)
+    def _keep_up(self) -> None:
+        """Ask what changed, which is one question while only aliases moved, and apply it."""
+        assert self._state.standing is not None, "a table was loaded when following began"
+        old = self._state.standing.routes.table
+        new = route_changes.refreshed(self._store, old)
+        self._confirmed()
+        if new is not old:
+            self._put_in_force(new)
+
+    def _put_in_force(self, table: RouteTable) -> None:
         self._confirmed()
         # What follows is the moment: every request accepted from here on takes the new routes.
         self._state.standing = Standing(Routes(table), Source.STORE)
