@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import cast
 
-from sqlalchemy import ColumnElement, CursorResult, and_, delete, exists, func, or_, select, tuple_
-from sqlalchemy.orm import aliased
+from sqlalchemy import ColumnElement, CursorResult, and_, delete, exists, func, select, tuple_
 from sqlmodel import SQLModel, col
 
 from core.domain import aliases
@@ -34,9 +33,8 @@ from core.store.tables import (
 DAY = timedelta(days=1)
 KEEP_SESSIONS = timedelta(days=30)
 KEEP_KEYS = timedelta(days=7)
-# As long as anybody asks for the receipt of a revision: without the first acknowledgement that contains it, a later
-# one would stand in, and the receipt would say that the gateway took days.
-KEEP_ACKNOWLEDGEMENTS = timedelta(days=30)
+# Their acknowledgements go with them and not before: without the first one that contains a revision a later one would
+# stand in, and a receipt would say that a gateway took days.
 KEEP_REPLICAS = timedelta(days=7)
 KEEP_RUNS = timedelta(days=30)
 HOLD_IS_LONG = timedelta(hours=24)
@@ -102,18 +100,11 @@ def _spent(now: datetime, keep_windows: timedelta) -> tuple[_Spent, ...]:
     """All that may go. What is audited goes by whole days, so that there is one event a day and not one an hour."""
     today = slot_at(now, DAY)
     gone = select(col(ReplicaRow.id)).where(col(ReplicaRow.seen_at) < now - KEEP_REPLICAS)
-    another = aliased(AcknowledgementRow)
-    newest = (
-        select(func.max(col(another.serial)))
-        .where(col(another.replica) == col(AcknowledgementRow.replica))
-        .scalar_subquery()
-    )
-    outlived = and_(col(AcknowledgementRow.at) < now - KEEP_ACKNOWLEDGEMENTS, col(AcknowledgementRow.serial) < newest)
     last_use = func.coalesce(col(SessionRow.ended_at), col(SessionRow.expires_at))
     return (
         _Spent("sign-in attempts", AttemptRow, col(AttemptRow.at) < now - ATTEMPTS_WINDOW),
         _Spent("idempotency keys", IdempotencyRow, col(IdempotencyRow.at) < now - KEEP_KEYS),
-        _Spent("acknowledgements", AcknowledgementRow, or_(outlived, col(AcknowledgementRow.replica).in_(gone))),
+        _Spent("acknowledgements", AcknowledgementRow, col(AcknowledgementRow.replica).in_(gone)),
         _Spent(
             "gateways long gone",
             ReplicaRow,
