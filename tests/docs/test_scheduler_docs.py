@@ -37,7 +37,6 @@ def test_no_job_is_documented_that_does_not_exist():
         ("sessions, after they ended or expired", housekeeping.KEEP_SESSIONS),
         ("failed sign-ins", ATTEMPTS_WINDOW),
         ("idempotency keys", housekeeping.KEEP_KEYS),
-        ("acknowledgements by gateways", housekeeping.KEEP_ACKNOWLEDGEMENTS),
         ("gateways not heard of", housekeeping.KEEP_REPLICAS),
         ("job runs", housekeeping.KEEP_RUNS),
     ],
