@@ -37,7 +37,7 @@ def test_no_job_is_documented_that_does_not_exist():
         ("sessions, after they ended or expired", housekeeping.KEEP_SESSIONS),
         ("failed sign-ins", ATTEMPTS_WINDOW),
         ("idempotency keys", housekeeping.KEEP_KEYS),
-        ("gateways not heard of", housekeeping.KEEP_REPLICAS),
+        ("gateways not heard of, with what they acknowledged", housekeeping.KEEP_REPLICAS),
         ("job runs", housekeeping.KEEP_RUNS),
     ],
 )
