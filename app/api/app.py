@@ -38,7 +38,8 @@ the first one again, with the header `idempotency-replayed: true`. A secret is n
 **Refusals** are problem details (RFC 9457) with a stable `code`. `x-pinrail-action` of an operation names the action
 that its caller must be allowed, as in `GET /can-i`.
 
-Bodies have at most 2 MiB, and unknown fields are refused. Every answer carries `x-pinrail-request-id`.
+Bodies have at most 2 MiB; unknown fields and query parameters are refused. Every answer carries
+`x-pinrail-request-id`.
 """
 
 ROUTERS = (aliases.router, registry.router, access.router, running.router)

@@ -1,21 +1,12 @@
-"""The front before the dashboard: signing in and out, what is open and what is not, on real sockets and both stores."""
+"""Signing in and out before the dashboard: the way back, the cookie, the demo, a store that is gone."""
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
 from html import unescape
-from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
-from starlette.types import Receive, Scope, Send
-from streamlit.file_util import get_static_dir
-from websockets.exceptions import InvalidStatus
-from websockets.sync.client import connect
 
-from app.dashboard.front.gate import Kind, kind_of
-from app.dashboard.front.headers import inline_hashes
 from app.dashboard.front.origins import safe_next
 from app.dashboard.front.signing import COOKIE, DEMO_PEOPLE
 from app.dashboard.server import fronted, refuse_public_demo
@@ -27,63 +18,10 @@ from core.errors import CannotStart, StoreUnreachable
 from core.services import access
 from core.store import audit_log
 from core.store.database import Store
+from tests.api.browsing import Browser, pages, text_of
 from tests.api.world import PASSWORD, ROOT, served
 
 DEEP_LINK = "/alias?name=prod-chat&do=rollback&incident=INC-4821"
-
-
-async def pages(scope: Scope, receive: Receive, send: Send) -> None:
-    """In the place of Streamlit: names the page it was asked for, and takes sockets."""
-    if scope["type"] == "websocket":
-        await receive()
-        await send({"type": "websocket.accept"})
-        await send({"type": "websocket.send", "text": "welcome"})
-        await send({"type": "websocket.close", "code": 1000})
-        return
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]})
-    await send({"type": "http.response.body", "body": f"page {scope['path']}".encode()})
-
-
-@dataclass
-class Browser:
-    """What a browser does with cookies and redirects, as far as it matters here."""
-
-    url: str
-    jar: requests.Session
-
-    def open(self, path: str, **more: object) -> requests.Response:
-        """GET without following redirects."""
-        return self.jar.get(self.url + path, allow_redirects=False, timeout=20, **more)  # type: ignore[arg-type]
-
-    def sign_in(self, name: str = "ann", password: str = PASSWORD, **fields: str) -> requests.Response:
-        """Send the form, with the origin that a browser would add."""
-        data = {"name": name, "password": password, **fields}
-        return self.post("/sign-in", data)
-
-    def post(self, path: str, data: dict[str, str] | None = None, *, origin: str | None = None) -> requests.Response:
-        """POST a form from a page of ``origin``, by default our own."""
-        headers = {"origin": self.url if origin is None else origin}
-        return self.jar.post(self.url + path, data=data, headers=headers, allow_redirects=False, timeout=20)
-
-
-@pytest.fixture
-def ann(pinrail: Pinrail) -> str:
-    """Ann has an account."""
-    access.add_person(pinrail.store, ROOT, "ann", password=PASSWORD, role=Role.ADMIN, now=pinrail.now())
-    return "ann"
-
-
-@pytest.fixture
-def browser(pinrail: Pinrail) -> Iterator[Browser]:
-    """A browser before an installation."""
-    with served(fronted(pinrail, pages)) as url:
-        yield Browser(url, requests.Session())
-
-
-def text_of(answer: requests.Response) -> str:
-    """What the page says, without its style and marks."""
-    body = re.sub(r"<style>.*?</style>", "", answer.text, flags=re.DOTALL)
-    return " ".join(unescape(re.sub(r"<[^>]+>", " ", body)).split())
 
 
 def seed(store: Store, pinrail: Pinrail) -> None:
@@ -291,124 +229,6 @@ def test_a_form_that_is_too_large_or_garbled_is_refused(browser: Browser):
     for body in (b"name=" + b"x" * 10_000, b"name=%ff&password=%fe", b"&".join(b"a=b" for _ in range(100))):
         headers = {"content-type": "application/x-www-form-urlencoded"}
         assert requests.post(browser.url + "/sign-in", data=body, headers=headers, timeout=10).status_code == 400
-
-
-# -- what is open ---------------------------------------------------------------------------------
-
-
-def test_what_is_not_named_open_is_closed():
-    kinds = {
-        path: kind_of(path, "GET")
-        for path in (
-            "/static/js/x.js",
-            "/healthz",
-            "/",
-            "/alias",
-            "/_stcore/stream",
-            "/_stcore/metrics",
-            "/media/x.png",
-        )
-    }
-
-    assert kinds == {
-        "/static/js/x.js": Kind.OPEN,
-        "/healthz": Kind.OPEN,
-        "/": Kind.PAGE,
-        "/alias": Kind.PAGE,
-        "/_stcore/stream": Kind.CLOSED,
-        "/_stcore/metrics": Kind.CLOSED,
-        "/media/x.png": Kind.CLOSED,
-    }
-    assert kind_of("/alias", "POST") is Kind.CLOSED
-    assert kind_of("/_stcore/upload_file/x/y", "PUT") is Kind.CLOSED
-
-
-@pytest.mark.usefixtures("ann")
-def test_machinery_is_refused_without_a_session_and_health_is_not(browser: Browser):
-    assert browser.open("/_stcore/metrics").status_code == 401
-    assert browser.open("/media/secret.png").status_code == 401
-    assert browser.post("/_stcore/agent/interact").status_code == 401
-    assert browser.open("/healthz").json() == {"status": "ok"}
-    assert browser.open("/api/v1/whoami").json()["code"] == "not_signed_in"
-    assert browser.open("/api/v1/x%0Ay").headers["content-type"] == "application/problem+json"
-
-
-@pytest.mark.usefixtures("ann")
-def test_a_socket_needs_a_session_and_our_own_page(browser: Browser, pinrail: Pinrail):
-    address = browser.url.replace("http", "ws") + "/_stcore/stream"
-
-    def welcome(cookie: str | None, origin: str) -> str:
-        headers = {"cookie": f"{COOKIE}={cookie}"} if cookie else {}
-        try:
-            with connect(address, additional_headers={**headers, "origin": origin}, legacy=False) as socket:
-                return str(socket.recv())
-        except InvalidStatus as refused:
-            return str(refused.response.status_code)
-
-    secret = browser.sign_in().cookies[COOKIE]
-    assert welcome(None, browser.url) == "403"
-    assert welcome("made-up", browser.url) == "403"
-    assert welcome(secret, "http://127.0.0.1:1") == "403", "another port is another site"
-    assert welcome(secret, browser.url) == "welcome"
-    access.revoke_sessions(pinrail.store, ROOT, "ann", now=pinrail.now())
-    assert welcome(secret, browser.url) == "403"
-
-
-@pytest.mark.usefixtures("ann")
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_scripts_come_compressed_and_nothing_outside_their_folder_comes_at_all(browser: Browser):
-    index = (Path(get_static_dir()) / "index.html").read_text(encoding="utf-8")
-    script = re.search(r'src="\./(static/js/index[^"]+)"', index)
-    assert script is not None
-
-    found = browser.open("/" + script[1])
-    plain = browser.open("/" + script[1], headers={"accept-encoding": "identity"})
-
-    assert found.headers["content-encoding"] == "gzip"
-    assert found.text == (Path(get_static_dir()) / script[1]).read_text(encoding="utf-8")
-    assert plain.text == f"page /{script[1]}", "without gzip Streamlit answers as it does"
-    for path in ("/static/../index.html", "/static/%2e%2e/%2e%2e/__init__.py", "/static/js/none.js"):
-        request = requests.Request("GET", browser.url).prepare()
-        request.url = browser.url + path
-        assert "content-encoding" not in requests.Session().send(request, timeout=10).headers
-
-
-# -- headers --------------------------------------------------------------------------------------
-
-
-@pytest.mark.usefixtures("ann")
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_every_answer_forbids_frames_and_foreign_scripts(browser: Browser):
-    form, health = browser.open("/sign-in"), browser.open("/healthz")
-    browser.sign_in()
-    for answer in (form, health, browser.open("/"), browser.open("/api/v1/nothing")):
-        policy = answer.headers["content-security-policy"]
-        assert "frame-ancestors 'none'" in policy
-        assert "unsafe-eval" not in policy
-        assert "'unsafe-inline'" not in re.sub(r"style-src[^;]*;", "", policy)
-        assert answer.headers["x-content-type-options"] == "nosniff"
-        assert answer.headers["referrer-policy"] == "same-origin"
-    assert "<script" not in form.text
-    assert "default-src 'none'" in form.headers["content-security-policy"]
-
-
-@pytest.mark.usefixtures("ann")
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_the_policy_names_the_inline_script_of_the_streamlit_that_is_installed(browser: Browser):
-    index = (Path(get_static_dir()) / "index.html").read_text(encoding="utf-8")
-    browser.sign_in()
-
-    hashes = inline_hashes(index)
-
-    assert len(hashes) == 1
-    assert hashes[0] in browser.open("/").headers["content-security-policy"]
-
-
-def test_an_inline_script_is_named_by_the_hash_that_browsers_compute():
-    # The value is that of the specification's own example: sha256 of alert('Hello, world.');
-    page = "<script src='x.js'></script><script>alert('Hello, world.');</script>"
-
-    assert inline_hashes(page) == ("'sha256-qznLcsROx4GACP2dm0UCKCzCG+HiZ1guq6ZZDob/Tng='",)
 
 
 # -- the demo -------------------------------------------------------------------------------------
