@@ -27,6 +27,7 @@ from core.errors import (
 V = TypeVar("V", bound=View)
 
 PREFIX = "/api/v1"
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 CONNECT_WITHIN_S, ANSWER_WITHIN_S = 5.0, 30.0
 PAUSES_S = (0.2, 0.8)
 """One more attempt after each pause. Safe for writes too: all attempts carry the same idempotency key."""
@@ -75,7 +76,7 @@ class Connection:
         self._session = requests.Session()
         self._session.auth = _Bearer(token.strip())
         self._session.headers["Accept"] = "application/json"
-        if urlsplit(self._url).hostname in ("127.0.0.1", "localhost", "::1"):
+        if urlsplit(self._url).hostname in LOOPBACK:
             self._session.trust_env = False  # no proxy stands between this machine and itself
 
     def close(self) -> None:

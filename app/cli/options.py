@@ -4,7 +4,6 @@ import re
 import secrets
 import sys
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated
 
@@ -56,6 +55,7 @@ Expires = Annotated[
 
 _UNITS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _SPAN = re.compile(r"(\d{1,6})\s*(s|min|m|h|d|w)")
+_PRICE = re.compile(r"\$?(\d{1,6})(?:\.(\d{1,6}))?")
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
 LONGEST_INPUT = 4 * 2**20
 
@@ -130,13 +130,10 @@ def microdollars(text: str | None) -> int | None:
     """Dollars, to the millionth, as whole micro-dollars: `2.50` is 2,500,000."""
     if text is None:
         return None
-    try:
-        amount = Decimal(text.removeprefix("$")) * 1_000_000
-        if amount == amount.to_integral_value():
-            return int(amount)
-    except (InvalidOperation, OverflowError, ValueError):
-        pass  # said below, together with what is finer than a micro-dollar
-    raise InvalidInput(f"{text!r} is no price; give dollars per million tokens, such as 2.50.")
+    found = _PRICE.fullmatch(text.strip())
+    if found is None:
+        raise InvalidInput(f"{text!r} is no price; give dollars per million tokens, such as 2.50.")
+    return int(found[1]) * 1_000_000 + int((found[2] or "").ljust(6, "0"))
 
 
 def text_from(path: str) -> str:

@@ -127,9 +127,10 @@ def _setting(pair: str) -> tuple[str, Any]:
 
 def demo_traffic() -> None:
     """Send the demo's gentle traffic through the gateway until stopped."""
+    insist_on("gateway")
     from app import demo
 
-    raise typer.Exit(demo.run_traffic(read_settings()))
+    _served(demo.run_traffic, read_settings())
 
 
 def say(line: str) -> None:

@@ -45,7 +45,11 @@ def say_target(screen: Screen, target: shapes.RollbackTargetView) -> None:
 def say_secret(screen: Screen, what: str, secret: str | None) -> None:
     """Print a secret on a line of its own, and that this was the only time."""
     screen.say(what)
-    screen.text(secret or "")
+    if secret is None:
+        # The answer was lost and asked for again, and the store keeps no secret that it could tell twice.
+        screen.say("Its secret was lost with the connection: revoke it, and create another.")
+        return
+    screen.text(secret)
     screen.say("Keep it now: it is not shown again.")
 
 
