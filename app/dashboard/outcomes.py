@@ -238,8 +238,8 @@ def _by_hand(press: Press) -> str:
 
 def command(press: Press) -> str:
     """The same on the command line."""
-    verb = {"roll back": "rollback"}.get(press.kind, press.kind)
-    words = ["pinrail alias", verb, press.alias]
+    verb = "pinrail rollback" if press.kind == "roll back" else f"pinrail alias {press.kind}"
+    words = [verb, press.alias]
     if press.kind == "roll back" and press.version:
         words += ["--to", press.version]
     elif press.kind == "flip":

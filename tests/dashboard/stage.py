@@ -72,11 +72,18 @@ def full(url: str) -> Stage:
     for name, prompt, temperature in ((OLD, "math-v1", 0.0), (GOOD, "math-v1", 0.0), (BAD, "math-v2", 0.7)):
         version = Version(name, "acme", name, prompt=prompt, parameters={"temperature": temperature})
         registry.register_version(store, ROOT, version, now=long_ago)
-    flips.create(store, ROOT, ALIAS, OLD, owner="oncall", description="Sums for the shop.", now=now - timedelta(days=7))
-    flips.flip(store, ROOT, ALIAS, GOOD, seen_revision=1, reason="better sums", now=now - timedelta(days=1))
-    flips.flip(store, ROOT, ALIAS, BAD, seen_revision=2, reason="newer", now=now - timedelta(minutes=12))
+    story(stage, ALIAS)
     callers.create_key(store, ROOT, "web", now=long_ago)
     return stage
+
+
+def story(stage: Stage, alias: str) -> str:
+    """Let ``alias`` serve OLD for days, GOOD for a day, and BAD for 12 minutes; its name is returned."""
+    store, now = stage.store, stage.now
+    flips.create(store, ROOT, alias, OLD, owner="oncall", description="Sums for the shop.", now=now - timedelta(days=7))
+    flips.flip(store, ROOT, alias, GOOD, seen_revision=1, reason="better sums", now=now - timedelta(days=1))
+    flips.flip(store, ROOT, alias, BAD, seen_revision=2, reason="newer", now=now - timedelta(minutes=12))
+    return alias
 
 
 def traffic(stage: Stage, version: str, *, minutes_ago: int, requests: int, errors: int = 0, **given: Any) -> None:

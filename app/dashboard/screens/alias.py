@@ -255,6 +255,8 @@ def _more(visit: Visit, page: AliasPage, refusal: str | None) -> None:
         why_no_flip = why_not(visit, ("alias:flip",), alias)
         _flip_button(f"flip:{alias}", refusal=why_no_flip, opening=lambda: opening("flip"), width="stretch")
         _hold_or_release(visit, page)
+        if why_no_flip is not None:
+            draw(line(STATES["unknown"], f"Not permitted: {why_no_flip}"))
         draw('<p class="pr-note">From a terminal:</p>')
         target = page.targets[0].version if page.targets else None
         st.code(command(Press("roll back", alias, number_, target, key="")), language=None, wrap_lines=True)
