@@ -50,7 +50,7 @@ class AliasStatusView(View):
     @classmethod
     def from_domain(cls, summary: AliasSummary) -> Self:
         """The view of an alias on the overview."""
-        revision, counts = summary.revision, summary.traffic.counts
+        revision, counts = summary.revision, summary.serving
         return cls(
             alias=revision.alias,
             revision=revision.number,
