@@ -246,7 +246,7 @@ def _check_version(version: Version) -> None:
             raise InvalidInput(f"A price is 0 to {MAX_NUMBER} micro-dollars per million tokens.")
     if len(version.data_versions) > MAX_DATA_VERSIONS:
         raise InvalidInput(f"A version is built with at most {MAX_DATA_VERSIONS} data versions.")
-    checked_text("Notes", version.notes, most=MAX_NOTES)
+    checked_text("A note", version.notes, most=MAX_NOTES)
 
 
 def _plain_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -293,7 +293,7 @@ def version(store: Store, actor: Actor, name: str) -> Version:
 
 def note(store: Store, actor: Actor, name: str, notes: str, *, now: datetime) -> Version:
     """Replace the notes of a version, the only part of it that may change."""
-    checked_text("Notes", notes, most=MAX_NOTES)
+    checked_text("A note", notes, most=MAX_NOTES)
     attempted = event(actor, "version.noted", f"version:{name}", now=now)
     with change(store, actor, "registry:write", attempted) as session:
         old = repositories.version(session, name)
