@@ -17,7 +17,7 @@ import streamlit as st
 from app.dashboard import session
 from app.dashboard.installation import installation
 from app.dashboard.session import Visit
-from core.errors import PinrailError
+from core.errors import NotSignedIn, PinrailError
 from core.services.flips import Moved
 
 log = logging.getLogger(__name__)
@@ -112,6 +112,8 @@ def attempt(doing: str, press: Press, work: Work) -> Outcome:
     outcomes: dict[str, Outcome] = st.session_state.setdefault("outcomes", {})
     outcomes[press.alias] = outcome
     close_dialog()
+    if outcome.code == NotSignedIn.code and press.kind == "roll back":
+        st.session_state[session.RESUME] = {"do": "rollback", **({"to": press.version} if press.version else {})}
     return outcome
 
 

@@ -77,7 +77,7 @@ def _menu(visit: Visit) -> None:
         f'<p class="pr-account">Signed in as <b>{html(visit.actor.name)}</b><br>{html(held)}</p>'
         f'<form method="post" action="{SIGN_OUT}"><button type="submit" class="pr-plain">Sign out</button></form>'
     )
-    with st.expander("Keyboard", icon=":material/keyboard:"):
+    with st.expander("Keyboard", icon=":material/keyboard:", type="compact"):
         keys = "".join(f"<dt><kbd>{html(key)}</kbd></dt><dd>{html(text)}</dd>" for key, text in KEYS)
         draw(f'<dl class="pr-keys">{keys}</dl>')
 

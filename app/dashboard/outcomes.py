@@ -5,7 +5,7 @@ from typing import Literal
 
 import streamlit as st
 
-from app.dashboard import actions, session
+from app.dashboard import actions
 from app.dashboard.actions import Outcome, Press
 from app.dashboard.session import Visit
 from app.dashboard.words import ago, clock, latency, listed, number, plain
@@ -193,11 +193,6 @@ def _refused(visit: Visit, outcome: Outcome) -> None:
         text = outcome.message.removesuffix(" Nothing was changed.")
         st.warning(f"**Nothing changed:** {plain(text)} Look again before you act.", icon=":material/info:")
         return
-    if outcome.code == "not_signed_in":
-        link = session.sign_in_link(**_again(press))
-        text = f"{plain(outcome.message)} Nothing was changed. [Sign in again]({link}) to go on here."
-        st.error(text, title=NOT_DONE[press.kind], icon=":material/block:")
-        return
     if outcome.code == "unknown":
         text = (
             f"Something broke ({plain(outcome.message)}), and it is not known whether {plain(press.alias)} was "
@@ -209,12 +204,6 @@ def _refused(visit: Visit, outcome: Outcome) -> None:
     st.error(
         f"{text}\n\n{_by_hand(press)}", title=f"{NOT_DONE[press.kind]}: nothing was changed", icon=":material/block:"
     )
-
-
-def _again(press: Press) -> dict[str, str]:
-    if press.kind != "roll back":
-        return {}
-    return {"do": "rollback"} | ({"to": press.version} if press.version else {})
 
 
 def _instead(visit: Visit, outcome: Outcome) -> str:

@@ -18,6 +18,9 @@ from core.store.database import Store
 SIGN_IN = "/sign-in"
 SIGN_OUT = "/sign-out"
 
+RESUME = "resume"
+"""Where it is remembered what somebody was about to do when their session turned out to have ended."""
+
 
 @dataclass(frozen=True)
 class Visit:
@@ -82,8 +85,8 @@ def _say_signed_out(because: str) -> None:
     )
 
 
-def sign_in_link(**extra: str) -> str:
-    """The address of the sign-in page, which leads back to what is open now (with ``extra`` parameters)."""
+def sign_in_link() -> str:
+    """The address of the sign-in page, which leads back to what is open now, the dialog that was pressed included."""
     path = urlsplit(st.context.url or "/").path or "/"
-    wanted = urlencode({**st.query_params.to_dict(), **extra})
+    wanted = urlencode({**st.query_params.to_dict(), **st.session_state.get(RESUME, {})})
     return f"{SIGN_IN}?next={quote(f'{path}?{wanted}' if wanted else path, safe='')}"

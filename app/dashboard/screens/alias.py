@@ -142,7 +142,7 @@ def _body(visit: Visit, page: AliasPage) -> None:
     compared = "against the hour before the last change" if page.previous else "its first version"
     draw(heading("Now", note=compared))
     draw_svg(tiles(page, now=visit.now))
-    with st.expander("The same as a table", key=f"numbers:{page.now.alias}"):
+    with st.expander("The same as a table", key=f"numbers:{page.now.alias}", type="compact"):
         draw(_numbers(visit, page))
     draw(heading("What changed", note="newest first"), _recent_changes(visit, page))
     draw(heading("Who is affected", note=_callers_note(page)), _callers(page))
@@ -154,7 +154,7 @@ def _numbers(visit: Visit, page: AliasPage) -> str:
     minutes = per_minute(page.moments)[-60:]
     if not minutes:
         return "<p>No requests in the last hour.</p>"
-    columns = (Column("Minute (UTC)"), Column("Requests", True), *(Column(f.name, True) for f in FIGURES))
+    columns = (Column("Minute"), Column("Requests", True), *(Column(f.name, True) for f in FIGURES))
     rows = (
         (clock(m.start, now=visit.now), f"{m.counts.requests:,}", *(f.written(f.value(m.counts)) for f in FIGURES))
         for m in reversed(minutes)
