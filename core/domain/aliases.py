@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from core.domain.durations import in_words
 from core.domain.permissions import Actor
 from core.errors import (
     AliasHeld,
@@ -195,22 +196,13 @@ def rollback_targets(
         longest = max(
             s.dwell(now) for s in served if s.version == span.version and s.left_by and well[s.left_by.number]
         )
-        because = f"served {_length(longest)} at 100 % and was left by a flip, not by a rollback"
+        because = f"served {in_words(longest)} at 100 % and was left by a flip, not by a rollback"
         if longest >= minimum_dwell:
             proven.append(RollbackTarget(span.version, because, span.until))
         else:
-            caution = f"it served only {_length(longest)}; {_length(minimum_dwell)} are asked for"
+            caution = f"it served only {in_words(longest)}; {in_words(minimum_dwell)} are asked for"
             brief.append(RollbackTarget(span.version, because, span.until, caution))
     return (*proven, *brief)
-
-
-def _length(span: timedelta) -> str:
-    """A duration in the largest unit that suits it, rounded down, so that 9:59 min never reads as 10 min."""
-    seconds = max(0, int(span.total_seconds()))
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
 
 
 # -- deciding -------------------------------------------------------------------------------------
@@ -361,9 +353,15 @@ def _open(
     now = history[-1]
     _refuse_stale(history, asked, touches)
     if now.state.retired and not even_retired:
-        raise AliasRetired(f"{now.alias} was retired by {now.by} at {now.at:%Y-%m-%d %H:%M} UTC.")
+        raise AliasRetired(
+            f"{now.alias} was retired by {now.by} at {now.at:%Y-%m-%d %H:%M} UTC. "
+            f"Undoing revision {now.number} brings it back."
+        )
     if asked.by.is_automatic and now.state.hold and not automatic_may_pass_hold:
-        raise AliasHeld(f"{now.alias} is held by {now.state.hold.by}: {now.state.hold.reason}.")
+        why = f" ({now.state.hold.reason})" if now.state.hold.reason else ""
+        raise AliasHeld(
+            f"{now.alias} is held by {now.state.hold.by}{why}: automatic steps wait until a person releases it."
+        )
     return now
 
 
@@ -376,7 +374,7 @@ def _refuse_stale(history: History, asked: Asked, touches: Collection[str]) -> N
         same_side = not facets_changed(history, later.number).isdisjoint(touches)
         if asked.by.is_automatic or (same_side and not later.automatic):
             raise StaleRevision(
-                f"{now.alias} was {later.cause} by {later.by} {_length(asked.now - later.at)} ago and serves "
+                f"{now.alias} was {later.cause} by {later.by} {in_words(asked.now - later.at)} ago and serves "
                 f"{now.state.stable} (revision {now.number}, you saw {asked.seen_revision}). Nothing was changed."
             )
 

@@ -182,7 +182,7 @@ def add_person(
     said = event(actor, "person.added", f"person:{name}", now=now, after={"role": role.value if role else None})
     with change(store, actor, "access:write", said) as session:
         if session.get(PersonRow, name) is not None:
-            raise AlreadyExists(f"There is a person {name} already.")
+            raise AlreadyExists(f"There is a person {name} already. Choose another name.")
         session.add(PersonRow(name=name, password_hash=hashed, added_at=now))
         session.flush()
         audit_log.append(session, said)
@@ -432,7 +432,8 @@ def tokens(store: Store, actor: Actor) -> list[Token]:
     """The actor's own tokens, or everybody's for an admin, newest first."""
     query = select(TokenRow).order_by(col(TokenRow.created_at).desc())
     if not rule_on(actor, "access:write").allowed:
-        insist(actor, "access:read")
+        if not rule_on(actor, "token:own").allowed:
+            insist(actor, "access:read")
         query = query.where(col(TokenRow.person) == actor.name)
     with store.reading() as session:
         return [_as_token(row) for row in session.scalars(query)]

@@ -65,7 +65,7 @@ def create(
 
         def work() -> dict[str, Any]:
             if session.get(AliasRow, alias) is not None:
-                raise AlreadyExists(f"There is an alias {alias} already.")
+                raise AlreadyExists(f"There is an alias {alias} already. Flip it, or choose another name.")
             _refuse_unknown_versions(session, (version, *state.fallbacks))
             revision = aliases.created(alias, state, by=actor, now=now, reason=reason)
             return _stored(session, actor, None, revision, "alias.created")

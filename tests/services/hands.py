@@ -21,6 +21,15 @@ def flip(url: str, version: str, seen_revision: int) -> dict[str, Any]:
         store.close()
 
 
+def flip_to_and_fro(url: str, times: int) -> int:
+    """Flip prod from a to b and back as often as asked; the number of its newest revision."""
+    store = open_store(url)
+    for number in range(1, times + 1):
+        flips.flip(store, ROOT, "prod", "ab"[number % 2], seen_revision=number, now=NOW)
+    store.close()
+    return times + 1
+
+
 def flip_under_one_key(url: str, times: int) -> list[dict[str, Any]]:
     """Send the same flip of prod as often as asked, all at once, under one idempotency key."""
     store = open_store(url)

@@ -284,9 +284,9 @@ def test_data_versions_named_twice_count_once(filled):
 def test_lists_come_newest_first_and_by_name_on_both_stores(store):
     registry.register_provider(store, ROOT, replace(OAI, name="b"), now=NOW)
     registry.register_provider(store, ROOT, replace(OAI, name="a"), now=NOW)
-    for name in ("p-2", "p.1", "P1"):
+    for name in ("p2", "p3", "p1"):
         registry.register_prompt(store, ROOT, name, "x", now=NOW)
     assert [p.name for p in registry.providers(store, VIEWER)] == ["a", "b"]
-    assert [p.name for p in registry.prompts(store, VIEWER)] == ["P1", "p-2", "p.1"]
-    assert registry.prompt(store, VIEWER, "P1").text == "x"
+    assert [p.name for p in registry.prompts(store, VIEWER)] == ["p1", "p2", "p3"]
+    assert registry.prompt(store, VIEWER, "p1").text == "x"
     assert [d.name for d in registry.data_versions(store, VIEWER)] == []

@@ -1,5 +1,6 @@
 """What gateways route by, what they report, and the receipt of a revision."""
 
+import threading
 from datetime import datetime, timedelta
 
 import pytest
@@ -15,6 +16,8 @@ from core.store.database import Store
 from core.store.tables import AcknowledgementRow
 from core.store.windows import counts_by_version
 from tests.clocks import SetClock
+from tests.processes import at_once
+from tests.services import hands
 from tests.services.world import ADMIN, OPERATOR, ROOT, stocked
 
 MS = timedelta(milliseconds=1)
@@ -73,6 +76,21 @@ def test_only_what_gateways_must_learn_of_moves_the_counter(served, clock):
     registry.note(served, ROOT, "e", "a note", now=clock.now())
     assert serving.current_serial(served) == before
     assert flip(served, clock, "e", 1) == before + 1 == serving.current_serial(served)
+
+
+def test_a_table_read_while_aliases_move_is_always_of_one_moment(served, clock):
+    """Each flip moves counter and revision by one, so in every picture the two must have moved alike."""
+    base, times = serving.current_serial(served), 40
+    mover = threading.Thread(target=at_once, args=(hands.flip_to_and_fro, [(served.url, times)]))
+    mover.start()
+    seen = 0
+    while seen < times and mover.is_alive():
+        table = serving.load_table(served)
+        seen = table.serial - base
+        route = table.aliases["prod"]
+        assert (route.revision, route.variants[0].version) == (seen + 1, "ab"[seen % 2])
+    mover.join()
+    assert serving.load_table(served).serial == base + times
 
 
 # -- receipts -------------------------------------------------------------------------------------

@@ -111,6 +111,7 @@ def test_whoever_holds_a_role_on_one_alias_makes_a_token_of_their_own(staffed, c
     access.grant(staffed, ROOT, "ben", Grant(Role.OPERATOR, "prod"), now=clock.now())
     ben = Actor("ben", OPERATOR.kind, (Grant(Role.OPERATOR, "prod"),))
     token, _secret = access.create_token(staffed, ben, "laptop", scope="rollback", now=clock.now())
+    assert [t.id for t in access.tokens(staffed, ben)] == [token.id]
     assert access.revoke_token(staffed, ben, token.id, now=clock.now()).revoked_at == clock.now()
 
 
