@@ -65,8 +65,19 @@ ORDER = (
 """What help lists first is what is wanted first."""
 
 
+class PipeClosed(Exception):
+    """Whoever read the output has closed it."""
+
+
 class Program(TyperGroup):
     """The commands of `pinrail`; whatever happens in one ends in a sentence and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Carry out the command. Typer would end a closed pipe with the exit code of a refusal."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as fault:
+            raise PipeClosed from fault
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The names of the commands, in the order of their use."""
@@ -105,8 +116,8 @@ def ended(work: Callable[[], Any]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         complain("Stopped.")
         return Exit.INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read the output has enough of it. What Python flushes at the end must not complain either.
+    except (PipeClosed, BrokenPipeError):
+        # What Python flushes at the end must not complain either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.PIPE_CLOSED
     except Exception:  # noqa: BLE001  # the end of the line: nobody above could still tell a fault from a refusal

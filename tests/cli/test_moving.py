@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 
 import pytest
 
-from app.cli import moves
 from app.wiring import Pinrail
 from core.services import reading, serving
 from tests.cli.desk import ROOT, Desk, alias_of, desk_on, gateway_confirms, gateway_joins, stop_the_clock
@@ -174,7 +173,7 @@ def test_ctrl_c_while_waiting_says_that_it_is_stored(lite: Pinrail, lite_desk: D
     def interrupted(_seconds: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(moves.time, "sleep", interrupted)
+    monkeypatch.setattr(time, "sleep", interrupted)
     said = lite_desk("alias", "flip", "chat", "b")
     assert said.code == 130
     assert "Flipped chat from a to b" in said.out

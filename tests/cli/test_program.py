@@ -43,7 +43,10 @@ def test_every_command_has_its_place_in_the_help():
     [
         (("alias", "flip"), "Missing argument 'ALIAS'. See pinrail alias flip --help."),
         (("alias", "flop"), "No such command 'flop'. Did you mean 'flip'? See pinrail alias --help."),
-        (("alias", "list", "--jason"), "No such option: --jason (Possible options: --json). See pinrail alias list --help."),
+        (
+            ("alias", "list", "--jason"),
+            "No such option: --jason (Possible options: --json). See pinrail alias list --help.",
+        ),
         (("alias", "list", "much"), "Got unexpected extra argument(s) (much). See pinrail alias list --help."),
         (("audit", "list", "--outcome", "maybe"), "'maybe' is not one of 'done', 'refused'."),
         (("--port", "x"), "Invalid value for '--port'"),
@@ -116,7 +119,7 @@ def test_a_missing_extra_is_a_sentence_that_says_how_to_get_it(
     def without(name: str, *more: Any) -> Any:
         return None if name == library else find(name, *more)
 
-    monkeypatch.setattr(parts.importlib.util, "find_spec", without)
+    monkeypatch.setattr(importlib.util, "find_spec", without)
     said = Desk()("--data", str(tmp_path / "data"), *words)
     assert said.code == 1
     assert f"packages: pip install 'pinrail[{extra}]'" in said.err
