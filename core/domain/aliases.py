@@ -270,6 +270,8 @@ def undo(history: History, number: int, asked: Asked) -> Revision:
         )
     if "stable" in fields and undo_needs_flip(history, number):
         _refuse_alone(now, f"undoing revision {number}, which returns it to {before.stable},")
+    if "fallbacks" in fields:
+        _refuse_alone(now, f"undoing revision {number}, which changes its fallbacks,")
     state = replace(now.state, **{f: getattr(before, f) for f in fields})
     return replace(_next(history, state, Cause.UNDONE, asked), reverts=number)
 
@@ -318,6 +320,8 @@ def describe(
         state = replace(state, owner=owner or None)
     if fallbacks is not None:
         state = replace(state, fallbacks=tuple(dict.fromkeys(fallbacks)))
+    if state.fallbacks != now.state.fallbacks:
+        _refuse_alone(now, "changing its fallbacks, which may have to answer for it,")
     if state == now.state:
         raise NothingToChange(f"{now.alias} is already described like this.")
     return _next(history, state, Cause.DESCRIBED, asked)

@@ -55,7 +55,7 @@ def _digest(secret: str) -> str:
 def sign_in(store: Store, name: str, password: str, *, address: str = "", now: datetime) -> str:
     """Begin a session; the cookie's secret is returned and only its SHA-256 kept.
 
-    After five failures for a name or from an address within 15 minutes, TooManyAttempts until they have aged.
+    After too many failures for a name or from an address, TooManyAttempts until they have aged (see ``attempts``).
     WrongPassword, or NotSignedIn when the account is disabled.
     """
     address = address[:64] if is_storable(address) else ""

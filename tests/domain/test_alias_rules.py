@@ -313,3 +313,15 @@ def test_the_reason_and_the_hand_are_kept_in_the_revision():
     newest = aliases.flip(Story().history, "b", Asked(ANN, BEGIN, 1, "because"))
     assert (newest.by, newest.automatic, newest.reason) == ("ann", False, "because")
     assert aliases.flip(Story().history, "b", Asked(SCHEDULER, BEGIN, 1)).automatic
+
+
+def test_what_may_have_to_answer_for_a_protected_alias_is_not_changed_by_one_person_alone():
+    story = Story(protected=True).describe(description="its card may change")
+    with pytest.raises(AliasProtected, match="changing its fallbacks"):
+        story.describe(fallbacks=("x",))
+
+
+def test_undoing_a_change_of_fallbacks_of_a_protected_alias_needs_a_second_person_too():
+    story = Story().describe(fallbacks=("x",)).protect()
+    with pytest.raises(AliasProtected, match="changes its fallbacks"):
+        story.undo(2)

@@ -19,7 +19,7 @@ from core.errors import (
     WrongPassword,
 )
 from core.services import access
-from core.services.attempts import ATTEMPTS_ALLOWED, ATTEMPTS_WINDOW
+from core.services.attempts import ATTEMPTS_ALLOWED, ATTEMPTS_FOR_NAME, ATTEMPTS_FROM_ADDRESS, ATTEMPTS_WINDOW
 from core.store.database import Store, open_store
 from core.store.tables import PersonRow, SessionRow
 from tests.clocks import SetClock
@@ -174,15 +174,22 @@ def test_a_password_that_is_too_long_is_not_cut_to_one_that_fits(store, clock):
     assert sign_in(store, clock, "ann", "p" * 1024)
 
 
-def test_after_five_failures_for_a_name_it_waits_wherever_they_came_from(staffed, clock):
-    for number in range(ATTEMPTS_ALLOWED):
-        fail(staffed, clock, address=f"10.0.0.{number}")
+def test_after_five_failures_for_a_name_from_an_address_it_waits_there_and_nowhere_else(staffed, clock):
+    fail(staffed, clock, ATTEMPTS_ALLOWED, address="10.0.0.1")
     with pytest.raises(TooManyAttempts, match=r"failed 5 times within 15 minutes. Try again in 15 min"):
+        sign_in(staffed, clock, address="10.0.0.1")
+    assert sign_in(staffed, clock, address="10.0.0.2")
+
+
+def test_after_fifty_failures_for_a_name_it_waits_wherever_they_came_from(staffed, clock):
+    for number in range(ATTEMPTS_FOR_NAME):
+        fail(staffed, clock, address=f"10.0.0.{number}")
+    with pytest.raises(TooManyAttempts):
         sign_in(staffed, clock, address="10.0.0.99")
 
 
-def test_after_five_failures_from_an_address_it_waits_whoever_was_tried(staffed, clock):
-    for number in range(ATTEMPTS_ALLOWED):
+def test_after_twenty_failures_from_an_address_it_waits_whoever_was_tried(staffed, clock):
+    for number in range(ATTEMPTS_FROM_ADDRESS):
         fail(staffed, clock, name=f"nobody-{number}", address="10.0.0.1")
     with pytest.raises(TooManyAttempts):
         sign_in(staffed, clock, address="10.0.0.1")
