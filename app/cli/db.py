@@ -1,7 +1,7 @@
 """`pinrail db …`: the store itself: where it is, whether it fits this program, and bringing it up to date."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
 from pydantic import BaseModel
@@ -9,8 +9,10 @@ from pydantic import BaseModel
 from app.cli.doors import read_settings
 from app.cli.options import Json
 from app.cli.screen import Screen, show
-from app.settings import Settings
-from core.store.database import Store
+
+if TYPE_CHECKING:
+    from app.settings import Settings
+    from core.store.database import Store
 
 T = TypeVar("T")
 
@@ -68,7 +70,7 @@ def url(as_json: Json = False) -> None:
     show(_view(read_settings()), as_json=as_json, draw=lambda screen, view: screen.say(view.url))
 
 
-def _with_store(settings: Settings, work: Callable[[Store], T]) -> T:
+def _with_store(settings: "Settings", work: "Callable[[Store], T]") -> T:
     from app.wiring import open_pinrail
 
     pinrail = open_pinrail(settings)
@@ -78,7 +80,7 @@ def _with_store(settings: Settings, work: Callable[[Store], T]) -> T:
         pinrail.store.close()
 
 
-def _view(settings: Settings, *, at: str | None = None, changed: bool = False) -> StoreView:
+def _view(settings: "Settings", *, at: str | None = None, changed: bool = False) -> StoreView:
     from sqlalchemy import make_url
 
     from core.store import migrate

@@ -6,14 +6,16 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from pydantic import ValidationError
 
 from app.api import shapes
 from app.api.shapes import Page
-from app.settings import Settings
 from core.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from app.settings import Settings
 
 Verb = Literal["flip", "rollback", "undo", "hold", "release", "describe", "protect", "retire"]
 
@@ -106,8 +108,10 @@ def opened_door() -> Iterator[Door]:
             yield local
 
 
-def read_settings(**given: object) -> Settings:
+def read_settings(**given: object) -> "Settings":
     """The settings of this command: its options, then the environment."""
+    from app.settings import Settings  # knows databases, which whoever asks the API has no use for
+
     data_dir = given.pop("data_dir", None) or DATA_DIR.get()
     return Settings.read(data_dir=data_dir, **given)
 

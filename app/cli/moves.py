@@ -146,37 +146,36 @@ def _move_and_wait(
     as_json: bool,
     target: shapes.RollbackTargetView | None = None,
 ) -> None:
-    screen = open_screen()
     moved = door.move(verb, alias, body, key=fresh_key(key))
-    if not as_json:
-        say_moved(screen, moved, body.seen_revision)
-        if target is not None and target.version == moved.version and not moved.replayed:
-            say_target(screen, target)
-        sys.stdout.flush()  # whoever loses patience with the gateways must know that it is done
-    receipt, outcome = _receipt_or_why_not(door, moved, wait_s=wait_s)
+    receipt: shapes.ReceiptView | None = None
+    outcome = Exit.DONE
+    try:
+        if not as_json:
+            _say(moved, body.seen_revision, target)
+        if wait_s > 0:
+            receipt = awaited(door, alias, moved.revision, wait_s=wait_s)
+            outcome = Exit.DONE if receipt.complete else Exit.NOT_EVERYWHERE
+    # Nothing from here on can undo the move, so nothing may look as if it had failed.
+    except PinrailError as refusal:
+        complain(f"Revision {moved.revision} is stored, but its receipt could not be read: {refusal}")
+        outcome = Exit.NOT_EVERYWHERE
+    except KeyboardInterrupt:
+        complain(f"Revision {moved.revision} is stored; its receipt was not waited for.")
+        outcome = Exit.INTERRUPTED
     if as_json:
         print(DoneView(**dict(moved), receipt=receipt).model_dump_json(indent=2))
     elif receipt is not None:
-        screen.say(receipt.sentence)
+        open_screen().say(receipt.sentence)
     if outcome is not Exit.DONE:
         raise typer.Exit(outcome)
 
 
-def _receipt_or_why_not(
-    door: Door, moved: shapes.MovedView, *, wait_s: float
-) -> tuple[shapes.ReceiptView | None, Exit]:
-    """What happens from here on cannot undo the move, so it must not look as if it had failed."""
-    if wait_s <= 0:
-        return None, Exit.DONE
-    try:
-        receipt = awaited(door, moved.alias, moved.revision, wait_s=wait_s)
-    except PinrailError as refusal:
-        complain(f"Revision {moved.revision} is stored, but its receipt could not be read: {refusal}")
-        return None, Exit.NOT_EVERYWHERE
-    except KeyboardInterrupt:
-        complain(f"Revision {moved.revision} is stored; its receipt was not waited for.")
-        return None, Exit.INTERRUPTED
-    return receipt, Exit.DONE if receipt.complete else Exit.NOT_EVERYWHERE
+def _say(moved: shapes.MovedView, seen: int | None, target: shapes.RollbackTargetView | None) -> None:
+    screen = open_screen()
+    say_moved(screen, moved, seen)
+    if target is not None and target.version == moved.version and not moved.replayed:
+        say_target(screen, target)
+    sys.stdout.flush()  # whoever loses patience with the gateways must know that it is done
 
 
 def awaited(door: Door, alias: str, revision: int, *, wait_s: float) -> shapes.ReceiptView:

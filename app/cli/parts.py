@@ -5,13 +5,15 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from app.cli.doors import read_settings
-from app.settings import Settings
 from core.errors import CannotStart, InvalidInput
+
+if TYPE_CHECKING:
+    from app.settings import Settings
 
 Host = Annotated[
     str | None, typer.Option("--host", metavar="ADDRESS", help="Where to listen; by default only on this machine.")
@@ -32,7 +34,7 @@ def insist_on(extra: str) -> None:
         raise CannotStart(f"This needs the {extra}'s packages: pip install 'pinrail[{extra}]'")
 
 
-def _served(run: Callable[[Settings], int | None], settings: Settings) -> None:
+def _served(run: "Callable[[Settings], int | None]", settings: "Settings") -> None:
     code = run(settings)
     if code:
         raise typer.Exit(code)

@@ -69,15 +69,21 @@ class PipeClosed(Exception):
     """Whoever read the output has closed it."""
 
 
+class Interrupted(Exception):
+    """Somebody pressed Ctrl-C."""
+
+
 class Program(TyperGroup):
     """The commands of `pinrail`; whatever happens in one ends in a sentence and an exit code."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Carry out the command. Typer would end a closed pipe with the exit code of a refusal."""
+        """Carry out the command. Typer would end a closed pipe as if it were a refusal, and Ctrl-C without a word."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError as fault:
             raise PipeClosed from fault
+        except KeyboardInterrupt as fault:
+            raise Interrupted from fault
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The names of the commands, in the order of their use."""
@@ -113,7 +119,7 @@ def ended(work: Callable[[], Any]) -> int:
     except typer.TyperException as wrong:
         complain(_usage(wrong))
         return Exit.WRONG_USAGE
-    except (KeyboardInterrupt, typer.Abort):
+    except (Interrupted, KeyboardInterrupt, typer.Abort):
         complain("Stopped.")
         return Exit.INTERRUPTED
     except (PipeClosed, BrokenPipeError):

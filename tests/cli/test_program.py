@@ -1,6 +1,7 @@
 """The program as a whole: usage, versions, options in their place, extras that are missing."""
 
 import importlib.util
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from app.wiring import Pinrail
 from core.errors import StaleRevision
 from tests.cli.commands import commands_of
 from tests.cli.desk import Desk, alias_of, desk_on
+from tests.cli.shell import environment
+from tests.parts import ROOT, free_port
 
 COMMANDS = commands_of(program)
 RUNS_ON = {"up", "gateway", "dashboard", "scheduler", "recorded", "demo-traffic"}
@@ -132,26 +135,29 @@ def test_the_libraries_of_an_extra_are_really_there():
             assert importlib.util.find_spec(library) is not None, (extra, library)
 
 
-def test_commands_on_aliases_import_nothing_heavy(lite: Pinrail):
-    import subprocess
-
-    from tests.cli.shell import environment
-    from tests.parts import ROOT
-
+def libraries_loaded(env: dict[str, str]) -> set[str]:
+    """What `pinrail alias list` has imported by its end."""
     script = (
-        "import sys\nfrom app.cli.program import program, ended\n"
-        "sys.argv = ['pinrail', 'alias', 'list']\n"
+        "import sys\nfrom app.cli.program import program\nsys.argv = ['pinrail', 'alias', 'list']\n"
         "try:\n    program()\nexcept SystemExit:\n    pass\n"
         "print(*sorted({name.split('.')[0] for name in sys.modules}))"
     )
-    out = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=ROOT,
-        env=environment({"PINRAIL_DATABASE_URL": lite.store.url}),
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    loaded = set(out.splitlines()[-1].split())
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, env=environment(env), capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.splitlines()[-1].split())
+
+
+HEAVY = {"streamlit", "aiohttp", "fastapi", "apscheduler", "starlette", "uvicorn", "pandas", "plotly"}
+
+
+def test_commands_on_the_store_load_nothing_of_the_parts(lite: Pinrail):
+    loaded = libraries_loaded({"PINRAIL_DATABASE_URL": lite.store.url})
     assert "sqlalchemy" in loaded
-    assert not loaded & {"streamlit", "aiohttp", "fastapi", "apscheduler", "starlette", "uvicorn", "pandas", "plotly"}
+    assert not loaded & HEAVY
+
+
+def test_commands_over_the_api_load_no_database_either():
+    loaded = libraries_loaded({"PINRAIL_URL": f"http://127.0.0.1:{free_port()}", "PINRAIL_TOKEN": "pr_x"})
+    assert "requests" in loaded
+    assert not loaded & (HEAVY | {"sqlalchemy", "alembic", "psycopg", "argon2"})

@@ -1,14 +1,16 @@
 """People, tokens, caller keys and rulings as they are shown."""
 
 from datetime import datetime
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from pydantic import Field
 
 from app.api.shapes.common import View
 from core.domain.permissions import Actor, Grant, Ruling
-from core.services.access import Person, Token
-from core.services.callers import Key
+
+if TYPE_CHECKING:  # the command line on a laptop needs the views and no database
+    from core.services.access import Person, Token
+    from core.services.callers import Key
 
 
 class GrantView(View):
@@ -33,7 +35,7 @@ class PersonView(View):
     has_password: bool
 
     @classmethod
-    def from_domain(cls, person: Person) -> Self:
+    def from_domain(cls, person: "Person") -> Self:
         """The view of an account."""
         held = tuple(GrantView.from_domain(grant) for grant in person.grants)
         return cls(**{**vars(person), "grants": held})
@@ -90,7 +92,7 @@ class TokenView(View):
     secret: str | None = None
 
     @classmethod
-    def from_domain(cls, token: Token, *, secret: str | None = None) -> Self:
+    def from_domain(cls, token: "Token", *, secret: str | None = None) -> Self:
         """The view of a token, with its secret when it was created just now."""
         only = tuple(sorted(token.aliases)) if token.aliases is not None else None
         return cls(**{**vars(token), "aliases": only}, secret=secret)
@@ -108,7 +110,7 @@ class CallerKeyView(View):
     secret: str | None = None
 
     @classmethod
-    def from_domain(cls, key: Key, *, secret: str | None = None) -> Self:
+    def from_domain(cls, key: "Key", *, secret: str | None = None) -> Self:
         """The view of a caller key, with its secret when it was created just now."""
         only = tuple(sorted(key.aliases)) if key.aliases is not None else None
         return cls(**{**vars(key), "aliases": only}, secret=secret)

@@ -1,14 +1,16 @@
 """Aliases as they are shown: revisions, what a write did, rollback targets, receipts."""
 
 from datetime import datetime
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from pydantic import Field
 
 from app.api.shapes.common import View
 from core.domain.aliases import Hold, Revision, RollbackTarget
 from core.domain.receipts import Confirmation, Receipt
-from core.services.flips import Moved
+
+if TYPE_CHECKING:  # the command line on a laptop needs the views and no database
+    from core.services.flips import Moved
 
 
 class HoldView(View):
@@ -86,7 +88,7 @@ class MovedView(View):
     replayed: bool = Field(description="True when this Idempotency-Key had done it before: nothing happened now.")
 
     @classmethod
-    def from_domain(cls, moved: Moved) -> Self:
+    def from_domain(cls, moved: "Moved") -> Self:
         """The view of a write on an alias."""
         return cls(**vars(moved))
 

@@ -1,14 +1,16 @@
 """What runs and what happened, as it is shown: gateways, the status of everything, the audit log."""
 
 from datetime import datetime
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import Field
 
 from app.api.shapes.common import View
 from core.domain.events import Event
 from core.domain.receipts import Replica
-from core.store.read_models import AliasSummary, Overview
+
+if TYPE_CHECKING:  # the command line on a laptop needs the views and no database
+    from core.store.read_models import AliasSummary, Overview
 
 
 class ReplicaView(View):
@@ -48,7 +50,7 @@ class AliasStatusView(View):
     moved_at: datetime
 
     @classmethod
-    def from_domain(cls, summary: AliasSummary) -> Self:
+    def from_domain(cls, summary: "AliasSummary") -> Self:
         """The view of an alias on the overview."""
         revision, counts = summary.revision, summary.serving
         return cls(
@@ -80,7 +82,7 @@ class StatusView(View):
     versions: int
 
     @classmethod
-    def from_domain(cls, overview: Overview, *, now: datetime) -> Self:
+    def from_domain(cls, overview: "Overview", *, now: datetime) -> Self:
         """The view of the overview at ``now``."""
         return cls(
             aliases=tuple(AliasStatusView.from_domain(summary) for summary in overview.aliases),
