@@ -21,6 +21,8 @@ from tests.dashboard.stage import ALIAS, BAD, GOOD, ROOT, Stage, gateways, story
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
+expect.set_options(timeout=20_000)  # a busy machine is slow, and these tests time nothing
+
 DESKTOP, PHONE, NARROW = (1366, 900), (390, 844), (320, 640)
 AXE = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}}
 
