@@ -98,7 +98,14 @@ def history(alias: Alias, as_json: Json = False) -> None:
 
 def _draw_history(screen: Screen, page: Page[shapes.RevisionView]) -> None:
     rows = [(str(r.revision), screen.when(r.at), r.cause, r.version, r.by, r.reason) for r in page.items]
-    columns = (Column("REV", right=True), "WHEN", "CHANGE", "SERVES", "BY", Column("WHY", folds=True))
+    columns = (
+        Column("REV", right=True),
+        Column("WHEN", folds=True),
+        "CHANGE",
+        "SERVES",
+        "BY",
+        Column("WHY", folds=True),
+    )
     screen.table(columns, rows, empty="No revisions.")
 
 

@@ -54,8 +54,8 @@ def _draw_list(screen: Screen, page: Page[shapes.AuditEventView]) -> None:
     ]
     columns = (
         Column("SEQ", right=True),
-        "WHEN",
-        "WHO",
+        Column("WHEN", folds=True),
+        Column("WHO", folds=True),
         "EVENT",
         "SUBJECT",
         "OUTCOME",

@@ -7,7 +7,7 @@ import typer
 from app.api import shapes
 from app.api.shapes import Page
 from app.cli.doors import asked, opened_door
-from app.cli.options import Aliases, Expires, Json, future
+from app.cli.options import Aliases, Expires, IdempotencyKey, Json, fresh_key, future
 from app.cli.reports import ending, say_secret
 from app.cli.screen import Column, Screen, present, show
 from app.cli.words import listed
@@ -27,7 +27,7 @@ def _draw_list(screen: Screen, page: Page[shapes.CallerKeyView]) -> None:
         (k.id, k.caller, _only(k), screen.when(k.created_at), ending(screen, k.revoked_at, k.expires_at))
         for k in page.items
     ]
-    columns = ("KEY", "CALLER", "ALIASES", "CREATED", Column("STATE", folds=True))
+    columns = ("KEY", "CALLER", "ALIASES", Column("CREATED", folds=True), Column("STATE", folds=True))
     screen.table(columns, rows, empty="No caller keys yet. Create one: pinrail caller create CALLER")
 
 
@@ -40,6 +40,7 @@ def create(
     caller: Annotated[str, typer.Argument(metavar="CALLER", help="The application's name.")],
     alias: Aliases = None,
     expires: Expires = None,
+    idempotency_key: IdempotencyKey = None,
     as_json: Json = False,
 ) -> None:
     """Create a key for an application.
@@ -53,7 +54,7 @@ def create(
         expires_at=future(expires, now=present()),
     )
     with opened_door() as door:
-        made = door.create_caller(body)
+        made = door.create_caller(body, key=fresh_key(idempotency_key))
     show(
         made,
         as_json=as_json,

@@ -32,7 +32,7 @@ def _draw_list(screen: Screen, page: Page[shapes.DataVersionView]) -> None:
         Column("ROWS", right=True),
         "SHA-256",
         "SOURCE",
-        "REGISTERED",
+        Column("REGISTERED", folds=True),
         Column("WHAT", folds=True),
     )
     screen.table(columns, rows, empty="No data versions yet. Register one: pinrail data-version register NAME")

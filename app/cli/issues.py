@@ -7,7 +7,7 @@ import typer
 
 from app.api import shapes
 from app.cli.doors import asked, opened_door
-from app.cli.options import Json
+from app.cli.options import IdempotencyKey, Json, fresh_key
 from app.cli.screen import Column, Screen, show
 
 app = typer.Typer(help="Known issues of versions.", no_args_is_help=True)
@@ -46,11 +46,12 @@ def _end(screen: Screen, issue: shapes.IssueView) -> str:
 def add(
     version: Annotated[str, typer.Argument(metavar="VERSION", help="The version that has it.")],
     text: Annotated[str, typer.Argument(metavar="TEXT", help="What is wrong.")],
+    idempotency_key: IdempotencyKey = None,
     as_json: Json = False,
 ) -> None:
     """Put something wrong with a version on its record."""
     with opened_door() as door:
-        made = door.add_issue(asked(shapes.AddIssue, version=version, text=text))
+        made = door.add_issue(asked(shapes.AddIssue, version=version, text=text), key=fresh_key(idempotency_key))
     show(made, as_json=as_json, draw=lambda screen, i: screen.say(f"Added issue {i.id} to {i.version}."))
 
 

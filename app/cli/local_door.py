@@ -5,17 +5,20 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from app.api import shapes
 from app.api.shapes import Page
 from app.cli.doors import Verb
+from app.cli.once import done_once
 from app.settings import Settings
 from app.wiring import Pinrail, ready_pinrail
 from core.domain.permissions import Actor, local, rule_on
 from core.services import access, callers, flips, reading, registry
 from core.services.flips import Moved
 from core.store.database import Store
+
+V = TypeVar("V", bound=shapes.View)
 
 
 @contextmanager
@@ -145,9 +148,12 @@ class LocalDoor:
         found = registry.issues(self._store, self.actor, version)
         return Page[shapes.IssueView](items=tuple(shapes.IssueView.from_domain(i) for i in found))
 
-    def add_issue(self, body: shapes.AddIssue) -> shapes.IssueView:
-        made = registry.add_issue(self._store, self.actor, body.version, body.text, now=self.pinrail.now())
-        return shapes.IssueView.from_domain(made)
+    def add_issue(self, body: shapes.AddIssue, *, key: str) -> shapes.IssueView:
+        def work() -> shapes.IssueView:
+            made = registry.add_issue(self._store, self.actor, body.version, body.text, now=self.pinrail.now())
+            return shapes.IssueView.from_domain(made)
+
+        return self._once(key, "/known-issues", body, shapes.IssueView, work)
 
     def resolve_issue(self, issue: int) -> shapes.IssueView:
         return shapes.IssueView.from_domain(
@@ -160,9 +166,12 @@ class LocalDoor:
         found = callers.keys(self._store, self.actor)
         return Page[shapes.CallerKeyView](items=tuple(shapes.CallerKeyView.from_domain(k) for k in found))
 
-    def create_caller(self, body: shapes.CreateCallerKey) -> shapes.CallerKeyView:
-        key, secret = callers.create_key(self._store, self.actor, **dict(body), now=self.pinrail.now())
-        return shapes.CallerKeyView.from_domain(key, secret=secret)
+    def create_caller(self, body: shapes.CreateCallerKey, *, key: str) -> shapes.CallerKeyView:
+        def work() -> shapes.CallerKeyView:
+            made, secret = callers.create_key(self._store, self.actor, **dict(body), now=self.pinrail.now())
+            return shapes.CallerKeyView.from_domain(made, secret=secret)
+
+        return self._once(key, "/caller-keys", body, shapes.CallerKeyView, work)
 
     def revoke_caller(self, key: str) -> shapes.CallerKeyView:
         return shapes.CallerKeyView.from_domain(
@@ -208,9 +217,12 @@ class LocalDoor:
         found = access.tokens(self._store, self.actor)
         return Page[shapes.TokenView](items=tuple(shapes.TokenView.from_domain(t) for t in found))
 
-    def create_token(self, body: shapes.CreateToken) -> shapes.TokenView:
-        token, secret = access.create_token(self._store, self.actor, **dict(body), now=self.pinrail.now())
-        return shapes.TokenView.from_domain(token, secret=secret)
+    def create_token(self, body: shapes.CreateToken, *, key: str) -> shapes.TokenView:
+        def work() -> shapes.TokenView:
+            token, secret = access.create_token(self._store, self.actor, **dict(body), now=self.pinrail.now())
+            return shapes.TokenView.from_domain(token, secret=secret)
+
+        return self._once(key, "/tokens", body, shapes.TokenView, work)
 
     def revoke_token(self, token: str) -> shapes.TokenView:
         return shapes.TokenView.from_domain(access.revoke_token(self._store, self.actor, token, now=self.pinrail.now()))
@@ -247,6 +259,9 @@ class LocalDoor:
     def audit_verified(self, expected_head: str | None) -> shapes.AuditHeadView:
         found = reading.audit_verified(self._store, self.actor, expected_head=expected_head)
         return shapes.AuditHeadView(**vars(found))
+
+    def _once(self, key: str, path: str, body: shapes.Body, view: type[V], work: Callable[[], V]) -> V:
+        return done_once(self.pinrail, self.actor, key, path=path, body=body, view=view, work=work)
 
 
 # -- from bodies to arguments -------------------------------------------------------------------

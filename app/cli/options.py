@@ -61,8 +61,12 @@ LONGEST_INPUT = 4 * 2**20
 
 
 def fresh_key(given: str | None) -> str:
-    """The idempotency key of this invocation."""
-    return given or f"cli-{secrets.token_hex(12)}"
+    """The idempotency key of this invocation: the one that was given, or one that nobody has used."""
+    if given is None:
+        return f"cli-{secrets.token_hex(12)}"
+    if not re.fullmatch(r"[\x21-\x7e]{1,200}", given):
+        raise InvalidInput("An idempotency key has 1 to 200 printable ASCII characters and no blanks.")
+    return given
 
 
 def past(text: str, *, now: datetime) -> datetime:

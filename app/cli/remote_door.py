@@ -127,8 +127,8 @@ class RemoteDoor:
     def issues(self, version: str | None) -> Page[shapes.IssueView]:
         return self._get(Page[shapes.IssueView], "/known-issues", version=version)
 
-    def add_issue(self, body: shapes.AddIssue) -> shapes.IssueView:
-        return self._write(shapes.IssueView, "POST", "/known-issues", body)
+    def add_issue(self, body: shapes.AddIssue, *, key: str) -> shapes.IssueView:
+        return self._write(shapes.IssueView, "POST", "/known-issues", body, key=key)
 
     def resolve_issue(self, issue: int) -> shapes.IssueView:
         return self._write(shapes.IssueView, "POST", f"/known-issues/{issue}/resolve")
@@ -138,8 +138,8 @@ class RemoteDoor:
     def callers(self) -> Page[shapes.CallerKeyView]:
         return self._get(Page[shapes.CallerKeyView], "/caller-keys")
 
-    def create_caller(self, body: shapes.CreateCallerKey) -> shapes.CallerKeyView:
-        return self._write(shapes.CallerKeyView, "POST", "/caller-keys", body)
+    def create_caller(self, body: shapes.CreateCallerKey, *, key: str) -> shapes.CallerKeyView:
+        return self._write(shapes.CallerKeyView, "POST", "/caller-keys", body, key=key)
 
     def revoke_caller(self, key: str) -> shapes.CallerKeyView:
         return self._write(shapes.CallerKeyView, "POST", _path("caller-keys", key) + "/revoke")
@@ -172,8 +172,8 @@ class RemoteDoor:
     def tokens(self) -> Page[shapes.TokenView]:
         return self._get(Page[shapes.TokenView], "/tokens")
 
-    def create_token(self, body: shapes.CreateToken) -> shapes.TokenView:
-        return self._write(shapes.TokenView, "POST", "/tokens", body)
+    def create_token(self, body: shapes.CreateToken, *, key: str) -> shapes.TokenView:
+        return self._write(shapes.TokenView, "POST", "/tokens", body, key=key)
 
     def revoke_token(self, token: str) -> shapes.TokenView:
         return self._write(shapes.TokenView, "POST", _path("tokens", token) + "/revoke")

@@ -26,7 +26,7 @@ def status(as_json: Json = False) -> None:
 def _draw_status(screen: Screen, view: shapes.StatusView) -> None:
     columns = (
         "ALIAS",
-        "STATE",
+        Column("STATE", folds=True),
         "SERVES",
         Column("REQ/MIN", right=True),
         Column("ERRORS", right=True),

@@ -13,7 +13,7 @@ from rich.text import Text
 from app.cli.screen import GAP, Column, Screen, known_facts, natural_widths
 from app.cli.words import one_line, safe
 
-NARROWEST_FOLD = 24
+NARROWEST_FOLD = 16
 
 
 class Terminal(Screen):
@@ -46,10 +46,9 @@ class Terminal(Screen):
         if least_width(shape, natural_widths(shape, cells)) <= self._console.width:
             self._console.print(_table(shape, cells))
             return
-        for index, row in enumerate(cells):
-            if index:
-                self._console.print()
+        for row in cells:
             self.facts([(c.title, cell) for c, cell in zip(shape, row, strict=True)])
+            self._console.print()
 
 
 def least_width(shape: Sequence[Column], widths: Sequence[int]) -> int:

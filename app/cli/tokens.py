@@ -7,7 +7,7 @@ import typer
 from app.api import shapes
 from app.api.shapes import Page
 from app.cli.doors import asked, opened_door
-from app.cli.options import Aliases, Expires, Json, future
+from app.cli.options import Aliases, Expires, IdempotencyKey, Json, fresh_key, future
 from app.cli.reports import ending, say_secret
 from app.cli.screen import Column, Screen, present, show
 from app.cli.words import listed
@@ -37,7 +37,15 @@ def _draw_list(screen: Screen, page: Page[shapes.TokenView]) -> None:
         )
         for t in page.items
     ]
-    columns = ("TOKEN", "NAME", "PERSON", "SCOPE", "ALIASES", "CREATED", Column("STATE", folds=True))
+    columns = (
+        "TOKEN",
+        "NAME",
+        "PERSON",
+        "SCOPE",
+        "ALIASES",
+        Column("CREATED", folds=True),
+        Column("STATE", folds=True),
+    )
     screen.table(columns, rows, empty="No tokens yet. Create one: pinrail token create NAME --scope rollback")
 
 
@@ -56,6 +64,7 @@ def create(
     ] = None,
     alias: Aliases = None,
     expires: Expires = None,
+    idempotency_key: IdempotencyKey = None,
     as_json: Json = False,
 ) -> None:
     """Create a token.
@@ -73,7 +82,7 @@ def create(
     with opened_door() as door:
         if person is None and door.whoami().kind == ActorKind.LOCAL:
             raise InvalidInput("On the store you have no account of your own: say for whom with --person NAME.")
-        made = door.create_token(body)
+        made = door.create_token(body, key=fresh_key(idempotency_key))
     show(
         made,
         as_json=as_json,

@@ -31,7 +31,7 @@ def list_users(as_json: Json = False) -> None:
 
 def _draw_list(screen: Screen, page: Page[shapes.PersonView]) -> None:
     rows = [(p.name, roles(p.grants), _state(screen, p), screen.when(p.added_at)) for p in page.items]
-    columns = ("PERSON", Column("ROLES", folds=True), Column("STATE", folds=True), "ADDED")
+    columns = ("PERSON", Column("ROLES", folds=True), Column("STATE", folds=True), Column("ADDED", folds=True))
     screen.table(columns, rows, empty="Nobody yet. Add yourself: pinrail user add NAME --role admin")
 
 

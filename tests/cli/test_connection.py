@@ -24,9 +24,9 @@ from app.wiring import Pinrail
 from core import errors
 from core.domain.permissions import Role
 from core.errors import PinrailError
-from core.services import reading
+from core.services import access, reading
 from tests.api.world import served
-from tests.cli.desk import ROOT, Desk, alias_of, desk_over, token_of
+from tests.cli.desk import ROOT, Desk, alias_of, desk_on, desk_over, token_of
 from tests.parts import free_port
 
 
@@ -118,6 +118,14 @@ def test_a_token_whose_answer_was_lost_is_made_once(lite: Pinrail, url: str, tok
     assert len(set(state.keys)) == 1
     listed = json.loads(desk_over(url, token).done("token", "list", "--json"))
     assert [item["name"] for item in listed["items"]].count("laptop") == 1
+
+
+def test_whoever_turns_to_the_store_after_a_lost_answer_is_not_done_twice(lite: Pinrail, url: str, token: str):
+    command = ("token", "create", "laptop", "--scope", "read", "--idempotency-key", "one")
+    with flaky(url, lost=9) as (between, _state):
+        assert desk_over(between, token)(*command).code == 6
+    assert "Its secret was lost" in desk_on(lite, token).done(*command)
+    assert [t.name for t in access.tokens(lite.store, ROOT)].count("laptop") == 1
 
 
 def test_when_nothing_comes_back_the_outcome_is_unknown_and_the_key_is_named(lite: Pinrail, url: str, token: str):

@@ -47,9 +47,9 @@ ATTEMPTS: dict[str, Attempt] = {
     ),
     "audit:read": lambda door, _alias, _n: door.audit_head(),
     "access:read": lambda door, _alias, _n: door.people(),
-    "access:write": lambda door, _alias, n: door.create_caller(shapes.CreateCallerKey(caller=f"c-{n}")),
+    "access:write": lambda door, _alias, n: door.create_caller(shapes.CreateCallerKey(caller=f"c-{n}"), key=f"key-{n}"),
     "token:own": lambda door, _alias, n: door.create_token(
-        shapes.CreateToken(name=f"t-{n}", scope=door.actor.scope.name if door.actor.scope else "read")
+        shapes.CreateToken(name=f"t-{n}", scope=door.actor.scope.name if door.actor.scope else "read"), key=f"key-{n}"
     ),
 }
 NO_COMMAND = {"store:prune"}

@@ -135,6 +135,22 @@ def test_the_libraries_of_an_extra_are_really_there():
             assert importlib.util.find_spec(library) is not None, (extra, library)
 
 
+@pytest.mark.parametrize(
+    ("words", "code", "why"),
+    [
+        (("no/such/folder",), 1, "no/such/folder"),
+        (("data/demo/recordings", "--behaviour", "often"), 2, "is no behaviour; give NAME=VALUE"),
+        (("data/demo/recordings", "--behaviour", "error_share=2"), 2, "error_share is a share from 0 to 1"),
+        (("data/demo/recordings", "--behaviour", "mood=1"), 2, "mood"),
+    ],
+)
+def test_recordings_that_cannot_be_served_are_a_sentence(words: tuple[str, ...], code: int, why: str):
+    said = Desk()("recorded", *words, "--port", str(free_port()))
+    assert (said.code, said.out) == (code, "")
+    assert why in said.err
+    assert said.err.count("\n") == 1
+
+
 def libraries_loaded(env: dict[str, str]) -> set[str]:
     """What `pinrail alias list` has imported by its end."""
     script = (
