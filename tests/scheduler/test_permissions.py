@@ -37,7 +37,7 @@ def test_a_scheduler_that_holds_no_role_does_nothing_and_learns_nothing(
         said = job.work(pinrail, pinrail.now())
     except NotPermitted as refusal:
         said, reason = "", str(refusal)
-        assert "scheduler has no role" in reason  # noqa: PT017  # a job that only reads answers nothing instead
+        assert "scheduler has no role" in reason  # a job that only reads answers nothing instead
     assert said == ""
 
 
