@@ -1,10 +1,10 @@
 """`python3 -m app`: sets itself up where needed, then runs the command line; without a command, everything."""
 
-from app.require_python import refuse_old_python
+from app.setup.require_python import refuse_old_python
 
 refuse_old_python()
 
-from app.bootstrap import enter  # noqa: E402  # an old Python could not even read it
+from app.setup.bootstrap import enter  # noqa: E402  # an old Python could not even read it
 
 enter("app", with_tests=False)
 

@@ -6,11 +6,11 @@ python3 -m tests bench            the benchmarks
 python3 -m tests lock             requirements.lock anew from pyproject.toml
 """
 
-from app.require_python import refuse_old_python
+from app.setup.require_python import refuse_old_python
 
 refuse_old_python()
 
-from app.bootstrap import enter  # noqa: E402  # an old Python could not even read it
+from app.setup.bootstrap import enter  # noqa: E402  # an old Python could not even read it
 
 enter("tests", with_tests=True)
 

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from app.installation import LOCK, ONLY_FOR_TESTS, ROOT
+from app.setup.installation import LOCK, ONLY_FOR_TESTS, ROOT
 
 OPTIONS = (
     *("--universal", "--python-version", "3.11", "--generate-hashes", "--quiet"),

@@ -4,12 +4,13 @@ import sys
 from enum import Enum
 from pathlib import Path
 
-from app import demo, supervisor
+from app import demo
 from app.cli.parts import say
 from app.demo.workspace import KEY, PASSWORD, PEOPLE, RECORDINGS
-from app.listening import Port, refuse_taken
+from app.running import supervisor
+from app.running.listening import Port, refuse_taken
+from app.running.supervisor import Part
 from app.settings import Settings
-from app.supervisor import Part
 from app.wiring import Pinrail, ready_pinrail
 from core.errors import CannotStart
 from core.services.access import anybody_yet

@@ -24,7 +24,7 @@ from app.dashboard.front.gate import Gate
 from app.dashboard.front.headers import SecurityHeaders, policy
 from app.dashboard.front.signing import Front
 from app.dashboard.installation import hold
-from app.listening import Port, refuse_taken
+from app.running.listening import Port, refuse_taken
 from app.settings import Settings
 from app.wiring import Pinrail, ready_pinrail
 from core.errors import CannotStart

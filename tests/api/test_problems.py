@@ -10,7 +10,7 @@ import requests
 from app.api import problems
 from app.api.envelope import MAX_BODY_BYTES, REQUEST_ID
 from app.api.problems import STATUS, status_of
-from app.listening import CannotListen
+from app.running.listening import CannotListen
 from core import errors
 from core.domain.permissions import Role
 from core.errors import PinrailError

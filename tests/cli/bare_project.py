@@ -18,10 +18,14 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from app.installation import ONLY_FOR_TESTS
+from app.setup.installation import ONLY_FOR_TESTS
 
 ROOT = Path(__file__).resolve().parents[2]
-SETUP_MODULES = ("__init__", "__main__", "bootstrap", "installation", "require_python", "setup_refusals")
+SETUP_FILES = (
+    ROOT / "app" / "__init__.py",
+    ROOT / "app" / "__main__.py",
+    *sorted((ROOT / "app" / "setup").glob("*.py")),
+)
 COMMAND = """
 import importlib.util, sys
 def main():
@@ -30,7 +34,7 @@ def main():
     sys.exit(7 if "fail" in sys.argv else 0)
 """
 FOR_TESTS = """
-from app.bootstrap import enter
+from app.setup.bootstrap import enter
 enter("tests", with_tests=True)
 from app.cli import main
 main()
@@ -88,10 +92,10 @@ class BareProject:
         self.folder = folder
         self.wheels = wheels
         self.venv = folder / ".venv"
-        (folder / "app").mkdir(parents=True)
+        (folder / "app" / "setup").mkdir(parents=True)
         (folder / "tests").mkdir()
-        for name in SETUP_MODULES:
-            shutil.copy(ROOT / "app" / f"{name}.py", folder / "app")
+        for file in SETUP_FILES:
+            shutil.copy(file, folder / file.relative_to(ROOT))
         (folder / "app" / "cli.py").write_text(textwrap.dedent(COMMAND), encoding="utf-8")
         (folder / "tests" / "__main__.py").write_text(textwrap.dedent(FOR_TESTS), encoding="utf-8")
         self.lock("probe_a", for_tests=["probe_t"])

@@ -20,7 +20,7 @@ PATIENCE_S = 30
 
 SUPERVISE = """
 import json, sys
-from app.supervisor import Part, run
+from app.running.supervisor import Part, run
 parts = [Part(name, tuple(command), health_url=url) for name, command, url in json.loads(sys.argv[1])]
 sys.exit(run(parts, say=lambda line: print(line, flush=True), when_ready=lambda: print("banner", flush=True)))
 """

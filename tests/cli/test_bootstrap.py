@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from app.bootstrap import Found, Stamp, Step, next_step
-from app.installation import MARK, requirement, requirements
-from app.setup_refusals import SetupRefused, explain
+from app.setup.bootstrap import Found, Stamp, Step, next_step
+from app.setup.installation import MARK, requirement, requirements
+from app.setup.refusals import SetupRefused, explain
 from tests.cli.bare_project import BareProject, Wheels, base_python
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -282,7 +282,10 @@ def test_an_old_python_is_refused_in_a_sentence_and_touches_nothing(project):
     assert not project.venv.exists()
 
 
-@pytest.mark.parametrize("path", ["app/__init__.py", "app/require_python.py", "app/__main__.py", "tests/__main__.py"])
+@pytest.mark.parametrize(
+    "path",
+    ["app/__init__.py", "app/setup/__init__.py", "app/setup/require_python.py", "app/__main__.py", "tests/__main__.py"],
+)
 def test_what_an_old_python_reads_before_it_is_refused_is_written_so_that_it_can(path):
     source = (ROOT / path).read_text(encoding="utf-8")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from app.listening import CannotListen, Port, refuse_taken, who_listens
-from app.supervisor import LONGEST_PAUSE_S, Part, comeback, run
+from app.running.listening import CannotListen, Port, refuse_taken, who_listens
+from app.running.supervisor import LONGEST_PAUSE_S, Part, comeback, run
 from tests.cli.crew import (
     BROKEN,
     PARENT,

@@ -1,7 +1,7 @@
 """The main job, end to end: live traffic, a flip to a worse version, and the way back from the dashboard.
 
-Real OpenAI clients call two gateways without pause, plain and streamed; the versions are recordings; the flip comes over
-the API, the rollback is clicked in Chromium.
+Real OpenAI clients call two gateways without pause, plain and streamed; the versions are recordings; the flip comes
+over the API, the rollback is clicked in Chromium.
 """
 
 import json

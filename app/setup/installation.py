@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from app.setup_refusals import EXIT_FAILED, EXIT_NO_NETWORK, SetupRefused, explain, no_installer
+from app.setup.refusals import EXIT_FAILED, EXIT_NO_NETWORK, SetupRefused, explain, no_installer
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 LOCK = ROOT / "requirements.lock"
 MARK = "pinrail-setup"  # in the environment: that it is ours, and how far its set-up came
 ONLY_FOR_TESTS = "# What follows is needed by the tests only."

@@ -13,7 +13,7 @@ import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from app.warden import send
+from app.running.warden import send
 
 WARDEN = str(Path(__file__).resolve().with_name("warden.py"))
 READY_WITHOUT_URL_S = 2.0
@@ -25,7 +25,7 @@ _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Warden:
-    """The supervisor's end of the line to app/warden.py, which stops everything if the supervisor is killed."""
+    """The supervisor's end of the line to app/running/warden.py, which stops everything if the supervisor is killed."""
 
     def __init__(self) -> None:
         self._groups: set[int] = set()

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 
-from app.listening import Port, refuse_taken
-from app.part_process import PartProcess, Warden
+from app.running.listening import Port, refuse_taken
+from app.running.part_process import PartProcess, Warden
 
 PATIENCE_S = 10.0  # for a part to end after it was asked to
 TRIES_BEFORE_READY = 3  # for a part that never came up: it will not by itself

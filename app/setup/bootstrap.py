@@ -3,8 +3,8 @@
 Standard library only: nothing else can be there yet. Everything it says goes to standard error, so that the output of
 the first command can be piped like that of any other. How it ends when it cannot go on:
 
-    10  this Python is too old               (app/require_python.py)
-    11  pip or venv is missing               (app/setup_refusals.py has the sentences)
+    10  this Python is too old               (app/setup/require_python.py)
+    11  pip or venv is missing               (app/setup/refusals.py has the sentences)
     12  the package index cannot be reached
     13  the folder cannot be written to
     14  the disk is full
@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from app.installation import (
+from app.setup.installation import (
     LOCK,
     MARK,
     ROOT,
@@ -42,7 +42,7 @@ from app.installation import (
     unfinished,
     version_of,
 )
-from app.setup_refusals import SetupRefused, explain_fault, foreign
+from app.setup.refusals import SetupRefused, explain_fault, foreign
 
 
 @dataclass(frozen=True)
