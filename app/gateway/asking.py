@@ -101,8 +101,8 @@ def _conversation(asked: Asked) -> str:
         return user
     for message in asked.messages:
         if isinstance(message, dict) and message.get("role") == "user":
-            return orjson.dumps(message.get("content")).decode()
-    return orjson.dumps(asked.messages[0]).decode()
+            return as_json(message.get("content")).decode()
+    return as_json(asked.messages[0]).decode()
 
 
 # -- as the version needs it ----------------------------------------------------------------------
@@ -114,3 +114,11 @@ def rewritten(asked: Asked, ready: Ready) -> dict[str, Any]:
     if ready.system is not None:
         document["messages"] = [ready.system, *asked.messages]
     return document
+
+
+def as_json(value: object) -> bytes:
+    """The value as it is sent; BadBody if nested deeper than can be written, which is less than can be read."""
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError as fault:
+        raise BadBody("The body is nested too deeply to be passed on.") from fault

@@ -10,9 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from itertools import count
 from typing import Any, NamedTuple
 
-import orjson
-
-from app.gateway.asking import Asked, asked_in, recognised, rewritten, routed
+from app.gateway.asking import Asked, as_json, asked_in, recognised, rewritten, routed
 from app.gateway.failures import BEFORE_AN_ANSWER, another_may_answer, failure_of_fault, failure_of_status
 from app.gateway.formats import wanted_format
 from app.gateway.readings import NoReading, PlainReading, Reading, StreamReading
@@ -218,7 +216,7 @@ class Exchange:
         self, ready: Ready, asked: Asked, headers: Mapping[str, str], *, alias: str, fell_back: bool
     ) -> Begun:
         document = rewritten(asked, ready)
-        body = orjson.dumps(document)
+        body = as_json(document)
         asked_at = time.perf_counter()
         self._trying = Try(alias, ready.version, fell_back, wanted_format(document), asked_at)
         try:

@@ -2,21 +2,32 @@
 
 Schemas come from callers. Nothing they refer to is fetched, and their regular expressions are not tried: a hostile one
 holds the interpreter for minutes, and with it every request of this gateway. So a text that only fails a ``pattern``
-counts as valid.
+counts as valid. A few rules that refer to each other can take longer than the world lasts; so each text has its time,
+and what is not judged in it is unknown.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 import orjson
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
+from jsonschema.exceptions import SchemaError, ValidationError
 from jsonschema.validators import extend
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 SCHEMAS_KEPT_READY = 256
+LARGEST_SCHEMA = 64 << 10
+"""Bytes of a schema beyond which no text is held against it."""
+MOST_PARTS = 1000
+"""Objects and lists in a schema, likewise: whether it is one takes a while for each of them."""
+LONGEST_S = 0.1
+"""Seconds of computing that one text is given."""
 
 
 def wanted_format(request: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -49,10 +60,14 @@ def _has_format(wanted: Mapping[str, Any], text: str) -> bool | None:
     schema = outer.get("schema") if isinstance(outer, dict) else None
     if schema is None:
         return True
+    written = orjson.dumps(schema)
+    if len(written) > LARGEST_SCHEMA:
+        return None
     try:
-        validator = _validator(orjson.dumps(schema))
-        return bool(validator.is_valid(document)) if validator is not None else None
-    except (Unresolvable, RecursionError):
+        validator = _validator(written)
+        with _limited_time():
+            return bool(validator.is_valid(document)) if validator is not None else None
+    except (Unresolvable, RecursionError, _TakesTooLong, orjson.JSONEncodeError):
         return None
 
 
@@ -61,18 +76,64 @@ def _validator(schema: bytes) -> Any:
     parsed = orjson.loads(schema)
     if isinstance(parsed, dict):
         parsed.pop("$schema", None)
+    parts = list(islice(_parts(parsed), MOST_PARTS + 1))
+    # Below the root, the name of another dialect would bring that dialect's own rules back, patterns and all.
+    if len(parts) > MOST_PARTS or any(map(_names_a_dialect, parts)):
+        return None
     try:
         _Checking.check_schema(parsed)
-        # Below the root, the name of another dialect would bring that dialect's own rules back, patterns and all.
-        return None if _names_a_dialect(parsed) else _Checking(parsed, registry=Registry())
     except (SchemaError, RecursionError):
         return None
+    return _Checking(parsed, registry=Registry())
 
 
-def _names_a_dialect(node: object) -> bool:
-    if isinstance(node, dict):
-        return isinstance(node.get("$schema"), str) or any(_names_a_dialect(child) for child in node.values())
-    return isinstance(node, list) and any(_names_a_dialect(child) for child in node)
+def _names_a_dialect(part: object) -> bool:
+    return isinstance(part, dict) and isinstance(part.get("$schema"), str)
+
+
+def _parts(whole: object) -> Iterator[object]:
+    """Every object and list in it, itself among them."""
+    left = [whole]
+    while left:
+        part = left.pop()
+        if isinstance(part, dict | list):
+            yield part
+            left.extend(part.values() if isinstance(part, dict) else part)
+
+
+# -- the rules ------------------------------------------------------------------------------------
+
+
+class _TakesTooLong(Exception):
+    """The time for this text is over."""
+
+
+class _Time(threading.local):
+    over_at_s = float("inf")
+
+
+_TIME = _Time()
+
+
+@contextmanager
+def _limited_time() -> Iterator[None]:
+    """Let rules be tried by this thread until it has computed for so long."""
+    _TIME.over_at_s = time.thread_time() + LONGEST_S
+    try:
+        yield
+    finally:
+        _TIME.over_at_s = float("inf")
+
+
+def _in_time(rule: Callable[..., Any]) -> Callable[..., Any]:
+    """The rule, as long as there is time."""
+
+    def tried(*about: Any) -> Any:
+        if time.thread_time() > _TIME.over_at_s:
+            raise _TakesTooLong
+        return rule(*about)
+
+    return tried
 
 
 def _not_tried(*_about: object) -> Iterator[Any]:
@@ -89,13 +150,24 @@ def _unless_patterns(keyword: str) -> Any:
     return checked
 
 
+def _unique_items(_validator: Any, wanted: object, instance: object, _schema: object) -> Iterator[ValidationError]:
+    """As the keyword's own rule, which compares each with each."""
+    if wanted is True and isinstance(instance, list):
+        different = {orjson.dumps(item, option=orjson.OPT_SORT_KEYS) for item in instance}
+        if len(different) < len(instance):
+            yield ValidationError("something is in it twice")
+
+
+_OURS: dict[str, Callable[..., Any]] = {
+    "pattern": _not_tried,
+    "patternProperties": _not_tried,
+    "additionalProperties": _unless_patterns("additionalProperties"),
+    # These look into the schemas around them: for patterns the one, again and again both.
+    "unevaluatedProperties": _not_tried,
+    "unevaluatedItems": _not_tried,
+    "uniqueItems": _unique_items,
+}
 _Checking: Any = extend(  # type: ignore[no-untyped-call]
     Draft202012Validator,
-    {
-        "pattern": _not_tried,
-        "patternProperties": _not_tried,
-        "additionalProperties": _unless_patterns("additionalProperties"),
-        # Looks into the schemas around it for patterns, so it is left out as a whole.
-        "unevaluatedProperties": _not_tried,
-    },
+    {keyword: _in_time(rule) for keyword, rule in {**Draft202012Validator.VALIDATORS, **_OURS}.items()},
 )

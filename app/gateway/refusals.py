@@ -65,6 +65,18 @@ class BodyTooLarge(InvalidInput):
     code = "body_too_large"
 
 
+class NotHttp(InvalidInput):
+    """What arrived is not HTTP/1.1 as the gateway reads it."""
+
+    code = "not_http"
+
+
+class HeadTooLarge(InvalidInput):
+    """The address and the headers have more bytes than the gateway takes."""
+
+    code = "head_too_large"
+
+
 class UnknownPath(NotFound):
     """The gateway has no such path."""
 
@@ -115,6 +127,7 @@ REFUSALS: dict[type[PinrailError], OnTheWire] = {
     UnknownAlias: OnTheWire(404, "not_found_error", "model"),
     MethodNotAllowed: OnTheWire(405, "invalid_request_error"),
     BodyTooLarge: OnTheWire(413, "invalid_request_error"),
+    HeadTooLarge: OnTheWire(431, "invalid_request_error"),
     MissingSecret: OnTheWire(502, "provider_error"),
     ProviderFailed: OnTheWire(502, "provider_error"),
     NoRoutes: OnTheWire(503, "server_error"),

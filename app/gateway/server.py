@@ -21,6 +21,7 @@ from app.gateway.disk_copy import DiskCopy
 from app.gateway.endpoints import Gateway
 from app.gateway.exchange import Around
 from app.gateway.follower import Follower
+from app.gateway.protocol import Protocol
 from app.gateway.recorder import Recorder
 from app.gateway.state import State
 from app.settings import Settings
@@ -127,7 +128,8 @@ class Server(uvicorn.Server):
         logging.getLogger("uvicorn.error").addFilter(_not_about_cut_answers)
         super().__init__(
             uvicorn.Config(
-                replica.app,  # on uvloop and httptools where they are installed, which is wherever they exist
+                replica.app,  # on uvloop where it is installed, which is wherever it exists
+                http=Protocol,
                 ws="none",
                 lifespan="off",
                 log_config=None,

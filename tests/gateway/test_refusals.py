@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from app.gateway import refusals
-from app.gateway.refusals import REFUSALS, InternalFault, NoRoutes, Stopped, on_the_wire
+from app.gateway.refusals import REFUSALS, HeadTooLarge, InternalFault, NoRoutes, NotHttp, Stopped, on_the_wire
 from core.domain.routing import RouteTable
 from core.errors import MissingSecret, PinrailError, ProviderFailed, ProviderTimeout, UnknownAlias
 from tests.gateway.upstream import Then
@@ -99,6 +99,15 @@ CASES: dict[str, Case] = {
     "not JSON": Case(refusals.BadBody, posting(b"{nope"), "not JSON"),
     "an empty body": Case(refusals.BadBody, posting(b""), "not JSON"),
     "no object": Case(refusals.BadBody, posting(b"[]"), "JSON object"),
+    "a body nested so deeply that it can be read and not written": Case(
+        refusals.BadBody,
+        lambda g: g.post(b'{"model": "prod-chat", "messages": [' + b"[" * 500 + b"]" * 500 + b"]}"),
+        "nested too deeply",
+        names_version=True,
+    ),
+    "a body nested so deeply that it cannot be read": Case(
+        refusals.BadBody, lambda g: g.post(b'{"a":' + b"[" * 1900), "not JSON"
+    ),
     "no model": Case(refusals.NoModel, posting({"model": None}), "name an alias"),
     "an empty model": Case(refusals.NoModel, posting({"model": ""}), "name an alias"),
     "a model that is no text": Case(refusals.NoModel, posting({"model": 7}), "name an alias"),
@@ -146,6 +155,8 @@ def test_a_refusal_has_openai_s_shape_the_table_s_status_and_helpful_words(
 
 
 UNPROVOKED: dict[type[PinrailError], str] = {
+    HeadTooLarge: "proved with what arrives before there is a request, in test_protocol",
+    NotHttp: "proved with what arrives before there is a request, in test_protocol",
     NoRoutes: "proved where the store is missing, in test_following",
     Stopped: "proved where a gateway is stopped, in test_server",
     InternalFault: "proved below",
