@@ -169,6 +169,24 @@ class AuditBroken(StoreError):
     code = "audit_broken"
 
 
+class BadBackup(PinrailError):
+    """A backup file is cut short, altered, of another kind, or too new; nothing was touched."""
+
+    code = "bad_backup"
+
+
+class StoreInUse(PinrailError):
+    """The store holds something that a restore would take away; it takes --replace, which saves it first."""
+
+    code = "store_in_use"
+
+
+class ReadOnly(PinrailError):
+    """This dashboard and its API are read-only for now; the command line on the store is not."""
+
+    code = "read_only"
+
+
 class LeaseLost(StoreError):
     """Another scheduler holds the lease by now, so what this one was about to put down does not count."""
 

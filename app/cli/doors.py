@@ -16,6 +16,8 @@ from core.errors import InvalidInput
 
 if TYPE_CHECKING:
     from app.settings import Settings
+    from app.wiring import Pinrail
+    from core.domain.permissions import Actor
 
 Verb = Literal["flip", "rollback", "undo", "hold", "release", "describe", "protect", "retire"]
 
@@ -106,6 +108,32 @@ def opened_door() -> Iterator[Door]:
 
         with open_local_door(read_settings(), token) as local:
             yield local
+
+
+@contextmanager
+def on_the_store(command: str, *, as_it_is: bool = False) -> "Iterator[tuple[Pinrail, Actor]]":
+    """The store itself and who works on it, for what no API does; InvalidInput when an API is named.
+
+    ``as_it_is``: a schema that does not fit is no reason to refuse, and nothing is brought up to date.
+    """
+    import getpass
+
+    from app.wiring import open_pinrail, ready_pinrail
+    from core.domain.permissions import local
+    from core.services.access import actor_for_token
+
+    if os.environ.get("PINRAIL_URL"):
+        raise InvalidInput(
+            f"`pinrail {command}` works on the store itself: unset PINRAIL_URL, and name the store with "
+            "PINRAIL_DATABASE_URL or --data."
+        )
+    token = os.environ.get("PINRAIL_TOKEN")
+    pinrail = (open_pinrail if as_it_is else ready_pinrail)(read_settings())
+    try:
+        actor = actor_for_token(pinrail.store, token, now=pinrail.now()) if token else local(getpass.getuser())
+        yield pinrail, actor
+    finally:
+        pinrail.store.close()
 
 
 def read_settings(**given: object) -> "Settings":

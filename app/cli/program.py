@@ -13,6 +13,7 @@ from app import __version__
 from app.cli import (
     aliases,
     audit,
+    backups,
     callers,
     data_versions,
     db,
@@ -56,6 +57,8 @@ ORDER = (
     "token",
     "audit",
     "db",
+    "backup",
+    "restore",
     "gateway",
     "dashboard",
     "scheduler",
@@ -205,6 +208,8 @@ for name, group in (
     ("db", db.app),
 ):
     program.add_typer(group, name=name)
+program.command("backup")(backups.backup)
+program.command("restore")(backups.restore)
 program.command("gateway")(parts.gateway)
 program.command("dashboard")(parts.dashboard)
 program.command("scheduler")(parts.scheduler)

@@ -48,6 +48,8 @@ EVENTS: Mapping[str, str] = {
     "caller.revoked": "a caller key was revoked",
     "store.seeded": "the demo workspace was written into an empty store",
     "store.pruned": "expired sessions, attempts and old traffic windows were removed",
+    "store.backed_up": "a backup of the whole store was written",
+    "store.restored": "a backup was put in the place of the whole store; all before it in this log is the backup's",
 }
 """Every kind of audit event and what it says. The outcome of an event is done or refused."""
 

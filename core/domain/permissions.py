@@ -113,6 +113,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("provider:write", Role.ADMIN, False, "register or change a provider"),
     Action("audit:read", Role.VIEWER, False, "read and verify the audit log"),
     Action("store:prune", Role.ADMIN, False, "remove what has expired: sessions, attempts, old traffic windows"),
+    Action("store:backup", Role.ADMIN, False, "write a backup of the whole store"),
+    Action("store:restore", Role.ADMIN, False, "put a backup in the place of the whole store"),
     Action("access:read", Role.VIEWER, False, "see who holds which role"),
     Action("access:write", Role.ADMIN, False, "manage people, grants, callers and everybody's tokens"),
     Action("token:own", Role.VIEWER, False, "manage tokens and the password of one's own", True),

@@ -52,8 +52,8 @@ ATTEMPTS: dict[str, Attempt] = {
         shapes.CreateToken(name=f"t-{n}", scope=door.actor.scope.name if door.actor.scope else "read"), key=f"key-{n}"
     ),
 }
-NO_COMMAND = {"store:prune"}
-"""Only the scheduler does it."""
+NO_COMMAND = {"store:prune", "store:backup", "store:restore"}
+"""Only the scheduler prunes; a backup is no business of a door, and tested with its commands."""
 
 PER_ALIAS = {action.name for action in ACTIONS if action.per_alias}
 HELD = [(None, None), *((role, None) for role in Role), *((role, MINE) for role in Role)]

@@ -32,7 +32,15 @@ ADDS = {
         "registry:write",
     },
     Role.APPROVER: set(),
-    Role.ADMIN: {"alias:protect", "alias:retire", "provider:write", "access:write", "store:prune"},
+    Role.ADMIN: {
+        "alias:protect",
+        "alias:retire",
+        "provider:write",
+        "access:write",
+        "store:prune",
+        "store:backup",
+        "store:restore",
+    },
 }
 WITH_ANY_ROLE_ON_ANY_ALIAS = {"registry:read", "token:own"}
 READS = {"alias:read", "registry:read", "audit:read", "access:read"}
