@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -34,6 +34,9 @@ class Settings(BaseSettings):
     minimum_dwell_s: float = Field(600.0, ge=0, description="Seconds a version must serve to be a proven target.")
     keep_windows_days: int = Field(30, gt=0, description="Days that traffic windows are kept.")
     secure_cookies: bool = Field(False, description="Send the session cookie over HTTPS only; set behind TLS.")
+    read_only: bool = Field(False, description="Refuse every write from the dashboard and its API.")
+    log_format: Literal["text", "json"] = Field("text", description="How parts log: text, or json, one object a line.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What parts log at least.")
     public_url: str | None = Field(None, description="Address people reach the dashboard at, for links in messages.")
 
     @classmethod

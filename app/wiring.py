@@ -1,7 +1,7 @@
 """Where real things are chosen: settings in, a Pinrail with its store and clock out."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from app.settings import Settings
@@ -49,6 +49,15 @@ def ready_pinrail(settings: Settings, *, clock: Clock | None = None) -> Pinrail:
         migrate.upgrade(pinrail.store)
     migrate.check_schema(pinrail.store)
     return pinrail
+
+
+def pinrail_for_people(settings: Settings, *, clock: Clock | None = None) -> Pinrail:
+    """As ``ready_pinrail``, for the dashboard and the API: they change nothing while PINRAIL_READ_ONLY says so."""
+    if not settings.read_only:
+        return ready_pinrail(settings, clock=clock)
+    pinrail = open_pinrail(settings, clock=clock)
+    migrate.check_schema(pinrail.store)
+    return replace(pinrail, store=replace(pinrail.store, read_only=True))
 
 
 def _make_folder(settings: Settings) -> None:

@@ -45,6 +45,12 @@ KEYS: tuple[tuple[str, str], ...] = (
 """The keyboard, as the menu explains it."""
 
 
+READ_ONLY = (
+    f'<div class="pr-strip pr-warn" role="note">{icon("lock")}<p><b>Read-only:</b> nothing can be changed from '
+    "here for now. Rollback still works from <code>pinrail rollback ALIAS</code></p></div>"
+)
+
+
 def show() -> None:
     """Draw the frame, then the page that the address names."""
     st.set_page_config(page_title="Pinrail", page_icon=str(MARK), layout="wide", initial_sidebar_state=220)
@@ -54,6 +60,8 @@ def show() -> None:
     visit = session.visit()
     with st.sidebar:
         _menu(visit)
+    if visit.pinrail.settings.read_only:
+        draw(READ_ONLY)
     current.run()
     if _is_demo(visit):
         # Last in the document and, by the style sheet, first to the eye: the outcome of an action comes first for

@@ -26,7 +26,7 @@ from app.dashboard.front.signing import Front
 from app.dashboard.installation import hold
 from app.running.listening import Port, refuse_taken
 from app.settings import Settings
-from app.wiring import Pinrail, ready_pinrail
+from app.wiring import Pinrail, pinrail_for_people
 from core.errors import CannotStart
 from core.store import read_models
 
@@ -38,7 +38,7 @@ STREAMLIT_CONFIG = HERE.parent.parent / ".streamlit" / "config.toml"
 def run(settings: Settings) -> int:
     """Serve until told to stop; the exit code is returned."""
     refuse_taken([Port(settings.host, settings.port, "--port")])
-    pinrail = ready_pinrail(settings)
+    pinrail = pinrail_for_people(settings)
     try:
         refuse_public_demo(pinrail)
         configure_streamlit(settings)

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import URL, Engine, create_engine, event, exc, make_url, select, text
 from sqlmodel import Session
 
-from core.errors import CannotStart, InvalidInput, PinrailError, SchemaOutdated, StoreError, StoreUnreachable
+from core.errors import CannotStart, InvalidInput, PinrailError, ReadOnly, SchemaOutdated, StoreError, StoreUnreachable
 from core.store import watching
 from core.store.tables import LedgerRow
 
@@ -24,12 +24,16 @@ LOCK_PATIENCE_S = 10
 
 @dataclass(frozen=True)
 class Store:
-    """An open store: ``writes`` takes the lock at BEGIN, ``reads`` never does. Nothing is migrated by opening."""
+    """An open store: ``writes`` takes the lock at BEGIN, ``reads`` never does. Nothing is migrated by opening.
+
+    ``read_only`` is for a process that must not write for now; only sessions begin and end there.
+    """
 
     url: str
     dialect: str
     writes: Engine
     reads: Engine
+    read_only: bool = False
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -48,20 +52,31 @@ class Store:
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """A short write of rows nobody watches: heartbeats, windows, sessions. Commits at the end."""
+        self._refuse_while_read_only()
         with in_our_words(), Session(self.writes, expire_on_commit=False) as session:
             yield session
             _commit(session)
 
     @contextmanager
-    def unit_of_work(self) -> Iterator[Session]:
+    def unit_of_work(self, *, of_a_session: bool = False) -> Iterator[Session]:
         """A change to watched rows: takes the lock first, commits at the end, or rolls back as a whole.
 
         Raises UnrecordedChange, and changes nothing, when a watched row changed without an audit event.
+        ``of_a_session``: somebody signs in or out, which a read-only dashboard allows, or nobody could look at it.
         """
+        if not of_a_session:
+            self._refuse_while_read_only()
         with in_our_words(), Session(self.writes, expire_on_commit=False) as session:
             session.info["ledger"] = _locked_ledger(session)
             yield session
             _commit(session)
+
+    def _refuse_while_read_only(self) -> None:
+        if self.read_only:
+            raise ReadOnly(
+                "This dashboard and its API are read-only for now (PINRAIL_READ_ONLY). Nothing was changed. On a "
+                "machine that has the store's address `pinrail` still works, and so does `pinrail rollback ALIAS`."
+            )
 
     def close(self) -> None:
         """Let every connection go."""
