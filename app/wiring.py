@@ -63,7 +63,7 @@ def pinrail_for_people(settings: Settings, *, clock: Clock | None = None) -> Pin
 def _make_folder(settings: Settings) -> None:
     folder = settings.data_dir
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # the store holds digests of keys and passwords
     except OSError as fault:
         raise CannotStart(
             f"The folder {folder} cannot be made ({fault.strerror}). Choose one with --data DIR."

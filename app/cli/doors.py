@@ -111,10 +111,11 @@ def opened_door() -> Iterator[Door]:
 
 
 @contextmanager
-def on_the_store(command: str, *, as_it_is: bool = False) -> "Iterator[tuple[Pinrail, Actor]]":
+def on_the_store(command: str, *, as_it_is: bool = False, as_root: bool = False) -> "Iterator[tuple[Pinrail, Actor]]":
     """The store itself and who works on it, for what no API does; InvalidInput when an API is named.
 
-    ``as_it_is``: a schema that does not fit is no reason to refuse, and nothing is brought up to date.
+    ``as_it_is``: a schema that does not fit is no reason to refuse, and nothing is brought up to date. ``as_root``: a
+    token is not asked for, because that takes a store that answers.
     """
     import getpass
 
@@ -127,7 +128,7 @@ def on_the_store(command: str, *, as_it_is: bool = False) -> "Iterator[tuple[Pin
             f"`pinrail {command}` works on the store itself: unset PINRAIL_URL, and name the store with "
             "PINRAIL_DATABASE_URL or --data."
         )
-    token = os.environ.get("PINRAIL_TOKEN")
+    token = None if as_root else os.environ.get("PINRAIL_TOKEN")
     pinrail = (open_pinrail if as_it_is else ready_pinrail)(read_settings())
     try:
         actor = actor_for_token(pinrail.store, token, now=pinrail.now()) if token else local(getpass.getuser())

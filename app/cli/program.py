@@ -17,6 +17,7 @@ from app.cli import (
     callers,
     data_versions,
     db,
+    doctor,
     moves,
     parts,
     prompts,
@@ -57,6 +58,7 @@ ORDER = (
     "token",
     "audit",
     "db",
+    "doctor",
     "backup",
     "restore",
     "gateway",
@@ -208,6 +210,7 @@ for name, group in (
     ("db", db.app),
 ):
     program.add_typer(group, name=name)
+program.command("doctor")(doctor.doctor)
 program.command("backup")(backups.backup)
 program.command("restore")(backups.restore)
 program.command("gateway")(parts.gateway)

@@ -46,14 +46,15 @@ class Verified:
     head: str
 
 
-def verify(session: Session, *, expected_head: str | None = None) -> Verified:
-    """Recompute the whole chain; AuditBroken names the first row that does not fit.
+def verify(session: Session, *, expected_head: str | None = None, last: int | None = None) -> Verified:
+    """Recompute the whole chain, or only its ``last`` events; AuditBroken names the first row that does not fit.
 
     ``expected_head`` is a head noted elsewhere earlier: it must still be the hash of some event, which finds
     a log that was rewritten as a whole.
     """
-    previous, count, seen = GENESIS, 0, expected_head in (None, GENESIS)
-    for row in _rows(session):
+    previous, count = _begin(session, last)
+    seen = expected_head in (None, GENESIS)
+    for row in _rows(session, after=count if last is not None else None):
         if row.seq < 1:
             raise AuditBroken(f"Event {row.seq} was inserted: events are counted from 1.")
         if row.seq != count + 1:
@@ -69,6 +70,18 @@ def verify(session: Session, *, expected_head: str | None = None) -> Verified:
     if not seen:
         raise AuditBroken("The head that was noted earlier is not in the log: it was rewritten as a whole.")
     return Verified(count, previous)
+
+
+def _begin(session: Session, last: int | None) -> tuple[str, int]:
+    """The hash to begin with, and the number of the event that has it: the very beginning, or ``last`` events ago."""
+    ledger = session.get(LedgerRow, 1) if last is not None else None
+    if last is None or ledger is None or ledger.audit_seq <= last:
+        return GENESIS, 0
+    first = ledger.audit_seq - last
+    found = session.scalars(select(col(AuditRow.hash)).where(col(AuditRow.seq) == first)).one_or_none()
+    if found is None:
+        raise AuditBroken(f"Event {first} is missing.")
+    return found, first
 
 
 def _verify_end(ledger: LedgerRow | None, count: int, head: str) -> None:
@@ -101,10 +114,10 @@ def as_event(row: AuditRow) -> Event:
     )
 
 
-def _rows(session: Session) -> Iterator[AuditRow]:
-    """All rows in order, in pages, so that a long log needs no memory."""
+def _rows(session: Session, *, after: int | None) -> Iterator[AuditRow]:
+    """All rows, or those after a number, in order, in pages, so that a long log needs no memory."""
     numbers = select(col(AuditRow.seq)).order_by(col(AuditRow.seq)).limit(1000)
-    page = session.scalars(numbers).all()
+    page = session.scalars(numbers if after is None else numbers.where(col(AuditRow.seq) > after)).all()
     while page:
         yield from _readable(session, page)
         session.expunge_all()
