@@ -22,6 +22,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
 
+from app import logs
 from app.settings import Settings
 from app.wiring import Pinrail, ready_pinrail
 from core.domain.permissions import system
@@ -275,6 +276,8 @@ class _Running:
 
 def run(settings: Settings) -> int:
     """Be a scheduler until told to stop; the exit code is returned."""
+    logs.set_up(settings, "scheduler")
+    say = logs.sayer(settings, "scheduler")
     pinrail = ready_pinrail(settings)
     stop = threading.Event()
 
@@ -294,8 +297,3 @@ def run(settings: Settings) -> int:
 def own_name() -> str:
     """A name that no other scheduler has, and that says where to look for this one."""
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
-
-
-def say(line: str) -> None:
-    """One line for the supervisor or the service's log."""
-    print(line, flush=True)

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Lifespan
 from streamlit.file_util import get_static_dir
 from streamlit.web.bootstrap import load_config_options
 
+from app import logs
 from app.api.app import Beside, create_api
 from app.dashboard.front.compression import CompressedFiles
 from app.dashboard.front.gate import Gate
@@ -37,12 +38,17 @@ STREAMLIT_CONFIG = HERE.parent.parent / ".streamlit" / "config.toml"
 
 def run(settings: Settings) -> int:
     """Serve until told to stop; the exit code is returned."""
+    logs.set_up(settings, "dashboard")
     refuse_taken([Port(settings.host, settings.port, "--port")])
     pinrail = pinrail_for_people(settings)
     try:
         refuse_public_demo(pinrail)
         configure_streamlit(settings)
-        Server(serving(create(pinrail), settings)).run()
+        front = create(pinrail)
+        if settings.log_format == "json":
+            for library in ("streamlit", "uvicorn"):  # Streamlit gives both handlers of its own as it is loaded
+                logs.adopt(library)
+        Server(serving(front, settings)).run()
     finally:
         hold(None)
         pinrail.store.close()

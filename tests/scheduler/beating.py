@@ -7,7 +7,7 @@ import time
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from app.scheduler import Job, Scheduler, own_name, say
+from app.scheduler import Job, Scheduler, own_name
 from app.settings import Settings
 from app.wiring import Pinrail, SystemClock
 from core.domain.schedule import slot_at
@@ -31,7 +31,7 @@ def main(url: str, file: str, every_s: str, lease_s: str, then: str) -> None:
     pinrail = Pinrail(Settings(database_url=url), open_store(url), SystemClock())
     jobs = (Job("beat", every, beat, "leaves a line"),)
     lasts = timedelta(seconds=float(lease_s))
-    Scheduler(pinrail, holder=holder, say=say, jobs=jobs, lease_lasts=lasts).run(stop)
+    Scheduler(pinrail, holder=holder, say=lambda line: print(line, flush=True), jobs=jobs, lease_lasts=lasts).run(stop)
 
 
 if __name__ == "__main__":
