@@ -192,6 +192,21 @@ def _translated(fault: exc.SQLAlchemyError) -> PinrailError | None:
         return StoreError(
             f"The database holds something that Pinrail did not make: {cause}. Give Pinrail a database of its own."
         )
+    if "disk is full" in cause or state == "53100":
+        return StoreError(
+            f"The store's disk is full ({cause}). Nothing was changed. Make room where the store is; gateways go on "
+            "with the revisions they know."
+        )
+    if "readonly database" in cause or state == "25006":
+        return StoreError(
+            f"The store cannot be written to, it is read-only ({cause}). Nothing was changed. Look at its disk and its "
+            "rights, or at whether this database is a replica."
+        )
+    if "unable to open database file" in cause:
+        return StoreUnreachable(
+            f"The store did not take this: {cause}. Nothing was changed. See that its folder is there and can be "
+            "written to, which SQLite needs even to read."
+        )
     if isinstance(fault, exc.DataError):
         return InvalidInput(f"The store cannot keep a value: {cause}. Nothing was changed.")
     if isinstance(fault, exc.IntegrityError):
