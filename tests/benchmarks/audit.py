@@ -4,15 +4,13 @@ The events are chained exactly as the product chains them, and written in bulk i
 the same making each way to tamper with a single row is tried, at the first, a middle and the last event.
 """
 
-import itertools
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import insert, text, update
+from sqlalchemy import Connection, text, update
 from sqlmodel import Session
 
 from core.domain.events import GENESIS, Event, chained
@@ -21,13 +19,12 @@ from core.errors import AuditBroken
 from core.services import reading
 from core.store import audit_log, migrate
 from core.store.database import Store, open_store
-from core.store.tables import AuditRow, LedgerRow
+from core.store.tables import LedgerRow
 from tests.benchmarks.machine import databases, percentile, scratch
 from tests.benchmarks.table import drawn
 
 EVENTS = 1_000_000
 TAMPERED_EVENTS = 1000
-BATCH = 5000
 HAND = local("bench")
 BEGAN = datetime(2024, 1, 1, tzinfo=UTC)
 KINDS = ("alias.flipped", "alias.rolled_back", "person.signed_in", "version.registered", "alias.held")
@@ -87,21 +84,38 @@ def fill(store: Store, events: int) -> None:
         ledger = session.get_one(LedgerRow, 1)
         first, head = ledger.audit_seq + 1, ledger.audit_hash
 
-    def rows() -> Iterator[dict[str, Any]]:
+    def rows() -> Iterator[tuple[Any, ...]]:
         nonlocal head
         for seq in range(first, events + 1):
             event = said(seq)
             head = chained(seq, event, head)
-            yield {"seq": seq, **asdict(event), "hash": head}
+            yield seq, *_as_stored(store, event), head
 
-    made = rows()
     with store.writes.execution_options(migrating=True).begin() as connection:
-        while batch := list(itertools.islice(made, BATCH)):
-            connection.execute(insert(AuditRow), batch)
+        _written(connection, rows())
         connection.execute(update(LedgerRow).values(audit_seq=events, audit_hash=head))
     if store.dialect == "postgresql":
         with store.writes.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
             connection.execute(text("ANALYZE audit_event"))
+
+
+def _as_stored(store: Store, event: Event) -> tuple[Any, ...]:
+    """The values in the order of COLUMNS, without the hash, as the database keeps them."""
+    at = event.at.strftime("%Y-%m-%d %H:%M:%S.%f") + ("" if store.dialect == "sqlite" else "+00")
+    parts = (event.kind, event.subject, event.actor, event.actor_kind, event.via, event.outcome, event.reason)
+    return at, *parts, json.dumps(event.before), json.dumps(event.after)
+
+
+def _written(connection: Connection, rows: Iterator[tuple[Any, ...]]) -> None:
+    """By the driver itself, which is several times as fast as one statement for each batch."""
+    named = ", ".join(("seq", *COLUMNS))
+    cursor: Any = connection.connection.cursor()  # either driver's own
+    if connection.dialect.name == "sqlite":
+        cursor.executemany(f"INSERT INTO audit_event ({named}) VALUES ({', '.join('?' * (len(COLUMNS) + 1))})", rows)
+        return
+    with cursor.copy(f"COPY audit_event ({named}) FROM STDIN") as copy:
+        for row in rows:
+            copy.write_row(row)
 
 
 def _measured(store: Store, events: int) -> dict[str, Any]:
