@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from core.domain.events import Event
-from core.domain.permissions import Actor, insist
+from core.domain.permissions import Actor, rule_on
 from core.errors import AlreadyExists, BadBackup, InvalidInput, StoreError, StoreInUse
 from core.services.recording import change, event
 from core.store import audit_log, backups
@@ -47,7 +47,7 @@ def back_up(store: Store, actor: Actor, path: Path, *, now: datetime) -> Written
 
     The store goes on being used meanwhile. A store that takes no more writes can be backed up too.
     """
-    insist(actor, "store:backup")
+    _insist(store, actor, "store:backup", "store.backed_up", now)
     with _fresh(path) as (part, sink):
         backups.dump(store, sink, now=now)
         _to_disk(sink)
@@ -63,6 +63,13 @@ def back_up(store: Store, actor: Actor, path: Path, *, now: datetime) -> Written
     except StoreError as fault:
         return replace(made, untold=str(fault))
     return made
+
+
+def _insist(store: Store, actor: Actor, action: str, kind: str, now: datetime) -> None:
+    """NotPermitted, on record as every refusal by a rule, unless ``action`` is allowed."""
+    if not rule_on(actor, action).allowed:
+        with change(store, actor, action, event(actor, kind, "store", now=now)):
+            raise AssertionError(f"{action} was ruled on twice, and differently")
 
 
 def _tell(store: Store, actor: Actor, made: Written, now: datetime) -> None:
@@ -87,7 +94,7 @@ def restore(
     The backup is checked before anything is touched. StoreInUse when the store is not empty, unless ``replacing``:
     then what it holds is saved to a file in ``save_in`` first.
     """
-    insist(actor, "store:restore")
+    _insist(store, actor, "store:restore", "store.restored", now)
     digest = digest_of(path)
     if expected_sha256 is not None and digest != expected_sha256.lower():
         raise BadBackup(f"{path} is not the file you mean: its SHA-256 is {digest}. Nothing was touched.")

@@ -74,8 +74,8 @@ class Store:
     def _refuse_while_read_only(self) -> None:
         if self.read_only:
             raise ReadOnly(
-                "This dashboard and its API are read-only for now (PINRAIL_READ_ONLY). Nothing was changed. On a "
-                "machine that has the store's address `pinrail` still works, and so does `pinrail rollback ALIAS`."
+                "This dashboard and its API are read-only for now (PINRAIL_READ_ONLY). Nothing was changed. "
+                "`pinrail rollback ALIAS` still works on a machine that has the store's address."
             )
 
     def close(self) -> None:

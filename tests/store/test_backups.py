@@ -372,6 +372,10 @@ def test_only_an_admin_backs_up_and_restores(furnished: Store, tmp_path: Path):
     back_up(furnished, HAND, tmp_path / "b.zip", now=NOW)
     with pytest.raises(NotPermitted, match="store:restore needs admin"):
         restore(furnished, operator, tmp_path / "b.zip", replacing=True, save_in=tmp_path, now=NOW)
+    with furnished.reading() as session:
+        newest = session.scalars(select(AuditRow).order_by(col(AuditRow.seq).desc())).first()
+    assert newest is not None
+    assert (newest.kind, newest.actor, newest.outcome) == ("store.restored", "olga", "refused")
 
 
 def test_a_store_that_takes_no_writes_is_backed_up_and_says_that_nobody_was_told(
