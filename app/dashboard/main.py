@@ -34,6 +34,11 @@ class Page:
 PAGES: tuple[Page, ...] = (
     Page("screens/overview.py", "Overview", "overview", "Now", ":material/space_dashboard:", default=True),
     Page("screens/alias.py", "Alias", "alias", None, ":material/label:"),
+    Page("screens/versions.py", "Versions", "versions", "Records", ":material/deployed_code:"),
+    Page("screens/audit.py", "Audit", "audit", "Records", ":material/receipt_long:"),
+    Page("screens/gateways.py", "Gateways", "gateways", "Installation", ":material/dns:"),
+    Page("screens/access.py", "Access", "access", "Installation", ":material/group:"),
+    Page("screens/settings.py", "Settings", "settings", "Installation", ":material/settings:"),
 )
 """Every page. A new one is a file in ``screens`` and a line here."""
 

@@ -21,6 +21,7 @@ from streamlit.web.bootstrap import load_config_options
 from app import logs
 from app.api.app import Beside, create_api
 from app.dashboard.front.compression import CompressedFiles
+from app.dashboard.front.exports import Exports
 from app.dashboard.front.gate import Gate
 from app.dashboard.front.headers import SecurityHeaders, policy
 from app.dashboard.front.signing import Front
@@ -74,7 +75,7 @@ def create(pinrail: Pinrail) -> Starlette:
 
 def fronted(pinrail: Pinrail, dashboard: ASGIApp, *, lifespan: Lifespan[Starlette] | None = None) -> Starlette:
     """``dashboard`` behind the gate, with the sign-in before it and the control API beside it."""
-    front = Front(pinrail)
+    front, exports = Front(pinrail), Exports(pinrail)
     static = Path(get_static_dir())
     return Starlette(
         routes=[
@@ -84,6 +85,8 @@ def fronted(pinrail: Pinrail, dashboard: ASGIApp, *, lifespan: Lifespan[Starlett
             Route("/sign-out", front.sign_out, methods=["POST"]),
             Route("/healthz", healthz),
             Route("/front/mark.svg", mark),
+            Route("/export/audit.csv", exports.csv),
+            Route("/export/audit.json", exports.json),
             Route("/a/{alias}", to_alias),
             Route("/a/{alias}/rollback", to_rollback),
             Mount("/", dashboard),
