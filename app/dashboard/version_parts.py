@@ -1,7 +1,9 @@
 """Parts of the versions page: the chain of lineage, facts, who serves it, where it served, and a comparison."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from typing import Any
 from urllib.parse import urlencode
 
 from app.dashboard.comparing import NONE, Row, parameters, rows
@@ -135,6 +137,11 @@ def facts(page: VersionPage, *, now: datetime) -> str:
         ("Registered", registered),
     )
     return f'<dl class="pr-facts">{"".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in told if value)}</dl>'
+
+
+def as_json(settings: Mapping[str, Any]) -> str:
+    """Parameters as they are sent, laid out to be read."""
+    return json.dumps(dict(settings), indent=2, sort_keys=True, ensure_ascii=False)
 
 
 def price(found: Version) -> str:

@@ -11,6 +11,7 @@ from difflib import SequenceMatcher
 from app.dashboard.words import html
 
 _WORDS = re.compile(r"\s+|\w+|[^\w\s]")
+_WORD = re.compile(r"\w+")
 MOST_WORDS = 3000
 """Words of one changed passage that are compared; a longer one is shown as taken out and put in as a whole."""
 
@@ -50,11 +51,10 @@ def _by_word(before: str, after: str) -> Iterator[Piece]:
 
 
 def _joined(pieces: Sequence[Piece]) -> Iterator[Piece]:
-    """Changes with nothing but blanks between them as one, and without empty pieces: easier on the eye."""
+    """Changes with next to nothing between them as one: an "and" that both texts happen to have helps nobody."""
     taken, put = "", ""
     for place, piece in enumerate(pieces):
-        between = piece.kind == "same" and not piece.text.strip() and (taken or put) and place + 1 < len(pieces)
-        if piece.kind == "same" and not between:
+        if piece.kind == "same" and not _is_bridged(piece, taken + put, last=place + 1 == len(pieces)):
             yield from _change(taken, put)
             taken = put = ""
             yield piece
@@ -62,6 +62,12 @@ def _joined(pieces: Sequence[Piece]) -> Iterator[Piece]:
         taken += piece.text if piece.kind != "ins" else ""
         put += piece.text if piece.kind != "del" else ""
     yield from _change(taken, put)
+
+
+def _is_bridged(piece: Piece, changed: str, *, last: bool) -> bool:
+    """At most two words, after a change that is longer than they are, and before another change."""
+    words = len(_WORD.findall(piece.text))
+    return bool(changed) and not last and words <= 2 and len(changed) > len(piece.text)
 
 
 def _change(taken: str, put: str) -> Iterator[Piece]:
@@ -77,7 +83,12 @@ def drawn(before: str, after: str) -> str:
     parts = (
         html(piece.text)
         if piece.kind == "same"
-        else f'<{piece.kind}><span class="pr-hidden">{said[piece.kind]}</span>{html(piece.text)}</{piece.kind}>'
+        else f'<{piece.kind}><span class="pr-hidden">{said[piece.kind]}</span>{html(_seen(piece.text))}</{piece.kind}>'
         for piece in compared(before, after)
     )
     return f'<div class="pr-prompt pr-diff">{"".join(parts)}</div>'
+
+
+def _seen(text: str) -> str:
+    """Blanks alone cannot be seen, so they are given signs."""
+    return text if text.strip() else text.replace(" ", "␣").replace("\n", "↵\n")

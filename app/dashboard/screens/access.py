@@ -8,13 +8,14 @@ from app.dashboard import asking, records, session
 from app.dashboard.access_questions import PLACE, QUESTIONS, about_grant, where
 from app.dashboard.session import Visit
 from app.dashboard.widgets import STATES, Look, badge, draw, heading, icon, line, link, table, version
-from app.dashboard.words import html, listed, sentence, when
+from app.dashboard.words import html, listed, when
 from core.domain.permissions import ACTIONS, SCOPES, Role, rule_on
 from core.services import records as reads
 from core.store.read_access import AccessPage, Account, Secret
 
 TITLE = "Access"
 ON_ONE_PAGE = 25
+EVERY_ALIAS = "every alias"
 SECRETS: Mapping[str, Look] = {
     "works": Look("ok", "check_circle", "Works"),
     "revoked": Look("unknown", "block", "Revoked"),
@@ -54,10 +55,6 @@ def show() -> None:
 def _people(visit: Visit, page: AccessPage) -> None:
     if not rule_on(visit.actor, "access:read").allowed:
         draw(line(STATES["unknown"], "You see your own account: seeing others takes a role everywhere."))
-    title = heading("People", note=str(len(page.people)))
-    rows = (_person_row(visit, person) for person in page.people)
-    draw(title, table("People", ("Person", "State", "Roles", "Sessions", "Since"), rows, kind="pr-people"))
-    asking.trigger(visit, QUESTIONS, "add person", "Add a person…", place=PLACE, icon=":material/person_add:")
     names = [person.name for person in page.people]
     chosen = st.selectbox(
         "Look at a person", names, index=None, key="person", bind="query-params", placeholder="Choose a person",
@@ -65,6 +62,10 @@ def _people(visit: Visit, page: AccessPage) -> None:
     )  # fmt: skip
     if chosen is not None:
         _person(visit, page, reads.account(page, chosen))
+    title = heading("People", note=str(len(page.people)))
+    rows = (_person_row(visit, person) for person in page.people)
+    draw(title, table("People", ("Person", "State", "Roles", "Sessions", "Since"), rows, kind="pr-people"))
+    asking.trigger(visit, QUESTIONS, "add person", "Add a person…", place=PLACE, icon=":material/person_add:")
 
 
 def _person_row(visit: Visit, person: Account) -> tuple[str, ...]:
@@ -217,9 +218,8 @@ def _matrix(visit: Visit, page: AccessPage) -> None:
         for name, meaning, allowed in reads.role_matrix()
     )
     draw(table("What each role may", ("Action", *(role.capitalize() for role in Role)), rows, kind="pr-matrix"))
-    draw(heading("Scopes of tokens"))
     scopes = ((version(scope.name), html(scope.meaning)) for scope in SCOPES)
-    draw(table("Scopes of tokens", ("Scope", "A token of it may"), scopes))
+    draw(heading("Scopes of tokens"), table("Scopes of tokens", ("Scope", "A token of it may"), scopes))
 
 
 def _may(allowed: bool) -> str:
@@ -240,12 +240,12 @@ def _can_i(visit: Visit, page: AccessPage) -> None:
             format_func=lambda name: f"{name}: {meaning[name]}",
         )  # fmt: skip
         concerns = next(a.per_alias for a in ACTIONS if a.name == action)
-        alias = st.selectbox("On", ["any alias", *page.aliases], key="can-alias", width=220, disabled=not concerns)
+        alias = st.selectbox("On", [EVERY_ALIAS, *page.aliases], key="can-alias", width=220, disabled=not concerns)
     person = reads.account(page, who) if who is not None else None
-    on = alias if concerns and alias != "any alias" else None
+    on = alias if concerns and alias != EVERY_ALIAS else None
     ruling = reads.ruling(visit.actor, person, action, on)
     look = CAN if ruling.allowed else CANNOT
-    draw(f'<div class="pr-change" role="status"><p>{badge(look)}</p><p>{html(sentence(ruling.because))}</p></div>')
+    draw(f'<div class="pr-change" role="status"><p>{badge(look)}</p><p>{html(ruling.because)}.</p></div>')
     if not ruling.allowed:
         holders = [p.name for p in page.people if p.can_sign_in and reads.ruling(visit.actor, p, action, on).allowed]
         told = f"Who can: {listed(holders)}." if holders else "Nobody can yet; an admin can give the role."

@@ -36,6 +36,7 @@ def show() -> None:
     records.read(visit, TITLE, "audit:read", lambda v: reading.audit_head(v.store, v.actor))
     records.header(visit, TITLE, note="Everything that was done or refused, chained so that a change to it is found.")
     _filters()
+    _shortcuts()
     try:
         wanted = audit_filter.filter_of(_given(), now=visit.now)
         page = records.read(
@@ -54,18 +55,28 @@ def show() -> None:
 
 def _filters() -> None:
     with st.container(key="filters", horizontal=True, vertical_alignment="bottom", gap="small"):
-        st.text_input("Who", key="who", placeholder="oncall", bind="query-params", width=150)
+        st.text_input("Who", key="who", placeholder="oncall", bind="query-params", width=120)
         st.text_input(
-            "Alias", key="alias", placeholder="prod-chat", bind="query-params", width=190,
+            "Alias", key="alias", placeholder="prod-chat", bind="query-params", width=160,
             help="Or anything else by its kind: version:NAME, person:NAME, caller:NAME, provider:NAME.",
         )  # fmt: skip
-        st.selectbox("Action", [ANY, *EVENTS], key="action", bind="query-params", width=220)
-        st.selectbox("Outcome", [ANY, *OUTCOMES], key="outcome", bind="query-params", width=130)
+        st.selectbox("Action", [ANY, *EVENTS], key="action", bind="query-params", width=190)
+        st.selectbox("Outcome", [ANY, *OUTCOMES], key="outcome", bind="query-params", width=110)
         st.text_input(
-            "From (UTC)", key="from", placeholder="24h, or 2026-11-20 14:02", bind="query-params", width=200,
+            "From (UTC)", key="from", placeholder="24h or a date", bind="query-params", width=160,
             help="A time, a day, or how long ago: 2026-11-20 14:02, 2026-11-20, 14:02, 30m, 12h, 7d.",
         )  # fmt: skip
-        st.text_input("To (UTC)", key="to", placeholder="now", bind="query-params", width=200)
+        st.text_input("To (UTC)", key="to", placeholder="now", bind="query-params", width=150)
+
+
+def _shortcuts() -> None:
+    """Filters that people ask for often, as addresses to keep; the rest of the filter stays."""
+    given = _given()
+    wanted = (("Last 24 hours", {"from": "24h", "to": ""}), ("Last 7 days", {"from": "7d", "to": ""}),
+              ("Refused only", {"outcome": "refused"}))  # fmt: skip
+    links = [link(title, audit_filter.path({**given, **more})) for title, more in wanted]
+    clear = [link("Clear the filter", "/audit")] if any(given.values()) else []
+    draw(f'<p class="pr-exports">{" ".join([*links, *clear])}</p>')
 
 
 def _given() -> dict[str, str]:
@@ -125,7 +136,7 @@ def _row(visit: Visit, entry: Entry) -> tuple[str, ...]:
     return (
         f"{_stamp(visit, event.at)}{seq}",
         f"{html(event.actor)}{via}",
-        f'<span class="pr-version">{html(event.kind)}</span>',
+        f'<span class="pr-version pr-nowrap">{html(event.kind)}</span>',
         _subject(event.subject),
         _change(event.before, event.after),
         html(event.reason),
@@ -141,7 +152,7 @@ def _stamp(visit: Visit, at: datetime) -> str:
 def _subject(subject: str) -> str:
     kind, _, name = subject.partition(":")
     if kind == "alias":
-        return alias_link(name)
+        return f'<span class="pr-nowrap">{alias_link(name)}</span>'
     if kind == "version":
         return f'<span class="pr-note">version</span><br>{link(name, version_path(name))}'
     return f'<span class="pr-note">{html(kind)}</span><br>{html(name)}' if name else html(subject)
@@ -149,8 +160,14 @@ def _subject(subject: str) -> str:
 
 def _change(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     """What differs, one line for each field; long values end early, the export has all of it."""
-    fields = [name for name in dict.fromkeys([*before, *after]) if before.get(name) or after.get(name)]
+    fields = [
+        name for name in dict.fromkeys([*before, *after]) if any(_is_told(said, name) for said in (before, after))
+    ]
     return "<br>".join(f'<span class="pr-note">{html(name)}</span> {_field(before, after, name)}' for name in fields)
+
+
+def _is_told(said: Mapping[str, Any], name: str) -> bool:
+    return said.get(name) not in (None, "", [], {})
 
 
 def _field(before: Mapping[str, Any], after: Mapping[str, Any], name: str) -> str:
@@ -162,9 +179,20 @@ def _field(before: Mapping[str, Any], after: Mapping[str, Any], name: str) -> st
 
 
 def _text(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    text = "nothing" if value in (None, "") else text
+    text = _plainly(value)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
+def _plainly(value: Any) -> str:
+    if value in (None, "", [], {}):
+        return "nothing"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_plainly(inner)}" for name, inner in value.items() if inner not in (None, ""))
+    if isinstance(value, list):
+        return ", ".join(_plainly(inner) for inner in value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 # -- what served at a time ------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from app.dashboard import asking, records, session
 from app.dashboard.session import Visit
 from app.dashboard.version_parts import (
     STANDINGS,
+    as_json,
     chain,
     diff,
     facts,
@@ -131,10 +132,12 @@ def _one(visit: Visit, name: str) -> None:
     draw(heading("Lineage", note="model → prompt → data"), chain(page, now=visit.now))
     if page.prompt is not None:
         with st.expander("The prompt, word for word", key=f"prompt:{name}"):
-            draw(f'<div class="pr-prompt">{html(page.prompt.text)}</div>')
+            draw(prompt_text(page.prompt.text))
+    if page.version.parameters:
+        with st.expander("The parameters in full, as JSON", key=f"parameters:{name}"):
+            draw(prompt_text(as_json(page.version.parameters)))
     draw(heading("Reproducible reference", note="names exactly what runs"))
     st.code(page.version.reference, language=None, wrap_lines=True)
-    draw(heading("Who serves it"), who_serves(page))
     _issues(visit, page)
     _notes(visit, page)
     draw(heading("Facts"), facts(page, now=visit.now))
@@ -143,11 +146,16 @@ def _one(visit: Visit, name: str) -> None:
     asking.show(visit, QUESTIONS, PLACE)
 
 
+def prompt_text(text: str) -> str:
+    """A text letter by letter."""
+    return f'<div class="pr-prompt">{html(text)}</div>'
+
+
 def _headline(page: VersionPage) -> None:
     open_issues = [issue for issue in page.issues if issue.resolved_at is None]
     marks = [standing_badge(page.use), pin_badge(page.version, with_reason=True)]
     warnings = "".join(line(STATES["degraded"], f"Known issue: {sentence(issue.text)}") for issue in open_issues)
-    draw(badges(*marks), warnings)
+    draw(f'<div class="pr-headline">{badges(*marks)}{who_serves(page)}<div>{warnings}</div></div>')
 
 
 def _compare(visit: Visit, page: VersionPage) -> None:
@@ -179,9 +187,9 @@ def _compare(visit: Visit, page: VersionPage) -> None:
 
 def _issues(visit: Visit, page: VersionPage) -> None:
     still_open = [issue for issue in page.issues if issue.resolved_at is None]
-    draw(heading("Known issues", note=number(len(still_open), "open one") if page.issues else ""))
-    if not page.issues:
-        draw('<p class="pr-muted">None is known. Put one on record before others send traffic to it.</p>')
+    none = '<p class="pr-muted">None is known. Put one on record before others send traffic to it.</p>'
+    title = heading("Known issues", note=f"{len(still_open)} open" if page.issues else "")
+    draw(title, "" if page.issues else none)
     for issue in still_open:
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"revision-issue-{issue.id}"):
             draw(f'<div class="pr-revision">{_issue(visit, issue)}</div>')
