@@ -1,7 +1,8 @@
 """The filter of the audit page as its address holds it, so that page and export read it alike."""
 
+import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
 from app.times import past
@@ -10,6 +11,8 @@ from core.store.read_audit import Filter
 
 FIELDS: tuple[str, ...] = ("who", "alias", "action", "outcome", "from", "to")
 """The parameters of the address."""
+
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 def filter_of(given: Mapping[str, str], *, now: datetime) -> Filter:
@@ -22,7 +25,7 @@ def filter_of(given: Mapping[str, str], *, now: datetime) -> Filter:
         kind=chosen.get("action"),
         outcome=_outcome(chosen.get("outcome")),
         since=_time(chosen.get("from"), now),
-        until=_time(chosen.get("to"), now),
+        until=_end(chosen.get("to"), now),
     )
 
 
@@ -34,6 +37,12 @@ def _outcome(text: str | None) -> str | None:
 
 def _time(text: str | None, now: datetime) -> datetime | None:
     return past(text, now=now) if text is not None else None
+
+
+def _end(text: str | None, now: datetime) -> datetime | None:
+    """As a beginning, but a whole day counts to its end."""
+    at = _time(text, now)
+    return at + timedelta(days=1) if at is not None and text is not None and _DAY.fullmatch(text) else at
 
 
 def path(given: Mapping[str, str], *, to: str = "/audit") -> str:

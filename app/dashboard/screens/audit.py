@@ -43,7 +43,7 @@ def show() -> None:
             visit, TITLE, "audit:read", lambda v: reads.audit_page(v.store, v.actor, wanted, before=_cursor(wanted))
         )
     except InvalidInput as refusal:
-        draw(line(STATES["degraded"], str(refusal)), f"<p>{link('Clear the filter', '/audit')}</p>")
+        draw(line(STATES["degraded"], str(refusal)))
     else:
         _log(visit, page, wanted)
     _what_served(visit)
@@ -160,9 +160,9 @@ def _subject(subject: str) -> str:
 
 def _change(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     """What differs, one line for each field; long values end early, the export has all of it."""
-    fields = [
-        name for name in dict.fromkeys([*before, *after]) if any(_is_told(said, name) for said in (before, after))
-    ]
+    fields = [name for name in dict.fromkeys([*before, *after]) if _is_told(before, name) or _is_told(after, name)]
+    if not before:  # what begins without something says nothing by it
+        fields = [name for name in fields if after[name] is not False]
     return "<br>".join(f'<span class="pr-note">{html(name)}</span> {_field(before, after, name)}' for name in fields)
 
 
@@ -226,7 +226,7 @@ def _what_served(visit: Visit) -> None:
 
 def _served(visit: Visit, found: reads.Served) -> None:
     now, decided = found.in_force, found.decided
-    why = f": “{html(decided.reason)}”" if decided.reason else ""
+    why = f": “{html(decided.reason.rstrip('.'))}”" if decided.reason else ""
     until = (
         f"It served until {when(found.until.at, now=visit.now)}, when {html(found.until.by)} moved the alias "
         f"(revision {found.until.number}, {html(found.until.cause)})."
