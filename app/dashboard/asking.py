@@ -66,6 +66,13 @@ def trigger(
     )
 
 
+def say_if_disabled(visit: Visit, action: str) -> None:
+    """Why the buttons here are disabled, for whoever cannot point at them; nothing for whoever may."""
+    refusal = why_not(visit, (action,), "")
+    if refusal is not None:
+        draw(line(STATES["unknown"], f"You cannot change this: {refusal}"))
+
+
 def show(visit: Visit, questions: Questions, place: str) -> None:
     """Draw the dialog that is open on this page, if one is."""
     press = actions.opened(place)
@@ -117,17 +124,22 @@ def field(label: str, press: Press, name: str, *, value: str = "", placeholder: 
 
 
 def banner(visit: Visit, questions: Questions, place: str) -> None:
-    """The outcome of the last press on this page, until it is dismissed. It comes first on the page."""
-    with st.container(key="outcome"):
-        outcome = actions.last_outcome(place)
-        if outcome is None:
-            return
+    """The outcome of the last press on this page, until it is dismissed.
+
+    It comes first on the page and, by the style sheet, stays in sight of whoever acted further down; one with a
+    secret is too tall for that.
+    """
+    outcome = actions.last_outcome(place)
+    if outcome is None:
+        return
+    has_secret = outcome.done is not None and outcome.done.secret is not None
+    with st.container(key="said-secret" if has_secret else "said"):
         if outcome.done is not None:
             _done(outcome)
         else:
             _refused(visit, questions, outcome)
         st.button(
-            "Dismiss" if outcome.done is None or outcome.done.secret is None else "I have copied it",
+            "I have copied it" if has_secret else "Dismiss",
             key=f"dismiss:{place}",
             type="tertiary",
             icon=":material/close:",

@@ -55,6 +55,7 @@ def show() -> None:
 def _people(visit: Visit, page: AccessPage) -> None:
     if not rule_on(visit.actor, "access:read").allowed:
         draw(line(STATES["unknown"], "You see your own account: seeing others takes a role everywhere."))
+    asking.say_if_disabled(visit, "access:write")
     names = [person.name for person in page.people]
     chosen = st.selectbox(
         "Look at a person", names, index=None, key="person", bind="query-params", placeholder="Choose a person",
@@ -167,6 +168,7 @@ def _keys(visit: Visit, page: AccessPage) -> None:
         heading("Caller keys", note=str(len(page.keys))),
         '<p class="pr-muted">An application calls the gateway with one.</p>',
     )
+    asking.say_if_disabled(visit, "access:write")
     asking.trigger(visit, QUESTIONS, "create key", "Create a caller key…", place=PLACE, icon=":material/key:")
     if not page.keys:
         draw('<p class="pr-muted">There is none yet, so nobody can call the gateway.</p>')

@@ -190,6 +190,7 @@ def _issues(visit: Visit, page: VersionPage) -> None:
     none = '<p class="pr-muted">None is known. Put one on record before others send traffic to it.</p>'
     title = heading("Known issues", note=f"{len(still_open)} open" if page.issues else "")
     draw(title, "" if page.issues else none)
+    asking.say_if_disabled(visit, "registry:write")
     for issue in still_open:
         with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"revision-issue-{issue.id}"):
             draw(f'<div class="pr-revision">{_issue(visit, issue)}</div>')
