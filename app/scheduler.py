@@ -24,12 +24,12 @@ from apscheduler.triggers.base import BaseTrigger
 
 from app import logs
 from app.settings import Settings
-from app.wiring import Pinrail, ready_pinrail
+from app.wiring import Pinrail, alert_senders, ready_pinrail
 from core.domain.permissions import system
 from core.domain.schedule import slot_after, slot_at
 from core.errors import LeaseLost, PinrailError
-from core.services import housekeeping
-from core.store import leases
+from core.services import alerting, delivering, housekeeping
+from core.store import leases, looking
 from core.store.leases import Lease, Run
 
 ACTOR = system("scheduler")
@@ -77,10 +77,24 @@ def remind_of_holds(pinrail: Pinrail, now: datetime) -> str:
     return "; ".join(hold.sentence(now) for hold in housekeeping.long_holds(pinrail.store, ACTOR, now=now))
 
 
+def watch_alerts(pinrail: Pinrail, now: datetime) -> str:
+    """Raise what holds, resolve what is over, escalate what nobody took."""
+    seen = looking.seen(pinrail.store, now=now)
+    return alerting.look(pinrail.store, ACTOR, seen, escalate_after=pinrail.settings.escalate_after, now=now).note
+
+
+def deliver_alerts(pinrail: Pinrail, _now: datetime) -> str:
+    """Send what channels are due to be told."""
+    base_url = pinrail.settings.base_url
+    return delivering.deliver(pinrail.store, ACTOR, alert_senders(), base_url=base_url, clock=pinrail.clock).note
+
+
 JOBS: tuple[Job, ...] = (
     Job("prune", timedelta(hours=1), prune, "removes expired sessions, attempts, keys and old traffic windows"),
     Job("verify-audit", timedelta(days=1), verify_audit, "recomputes the hash chain of the audit log"),
     Job("remind-of-holds", timedelta(hours=1), remind_of_holds, "reminds of aliases held for more than 24 hours"),
+    Job("watch-alerts", timedelta(minutes=1), watch_alerts, "raises, resolves and escalates alerts"),
+    Job("deliver-alerts", timedelta(seconds=15), deliver_alerts, "tells alert channels what happened"),
 )
 
 

@@ -1,12 +1,13 @@
 """Where real things are chosen: settings in, a Pinrail with its store and clock out."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from app.settings import Settings
 from core.errors import CannotStart
-from core.ports import Clock
+from core.ports import AlertChannel, Clock
 from core.store import migrate
 from core.store.database import Store, open_store
 
@@ -58,6 +59,13 @@ def pinrail_for_people(settings: Settings, *, clock: Clock | None = None) -> Pin
     pinrail = open_pinrail(settings, clock=clock)
     migrate.check_schema(pinrail.store)
     return replace(pinrail, store=replace(pinrail.store, read_only=True))
+
+
+def alert_senders() -> Mapping[str, AlertChannel]:
+    """Who sends alerts, by kind of channel."""
+    from core.connectors.alert_channels import SENDERS  # only the scheduler sends
+
+    return SENDERS
 
 
 def _make_folder(settings: Settings) -> None:

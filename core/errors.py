@@ -124,6 +124,12 @@ class UndoOvertaken(PinrailError):
     code = "undo_overtaken"
 
 
+class AlertResolved(PinrailError):
+    """The alert is resolved: nothing more can be done to it; a condition that returns raises a new one."""
+
+    code = "alert_resolved"
+
+
 class IdempotencyMismatch(PinrailError):
     """The idempotency key was used before for a different request."""
 
@@ -212,6 +218,12 @@ class MissingSecret(PinrailError):
     """The environment variable that holds the provider's secret is not set in this process."""
 
     code = "missing_secret"
+
+
+class DeliveryFailed(PinrailError):
+    """An alert channel did not take what it was told; it is told again."""
+
+    code = "delivery_failed"
 
 
 class BadRecording(PinrailError):

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from app import __version__
 from app.cli import (
+    alerts,
     aliases,
     audit,
     backups,
@@ -49,6 +50,7 @@ ORDER = (
     "rollback",
     "whoami",
     "alias",
+    "alert",
     "version",
     "prompt",
     "data-version",
@@ -199,6 +201,7 @@ program.command("whoami")(status.whoami)
 program.command("rollback")(moves.roll_back)
 for name, group in (
     ("alias", aliases.app),
+    ("alert", alerts.app),
     ("version", versions.app),
     ("prompt", prompts.app),
     ("data-version", data_versions.app),

@@ -1,6 +1,16 @@
 """What the API answers and takes, made from domain values; the command line sends and prints the same."""
 
 from app.api.shapes.access import ActorView, CallerKeyView, EndedView, GrantView, PersonView, RulingView, TokenView
+from app.api.shapes.alerts import (
+    AddChannel,
+    AlertChangeView,
+    AlertView,
+    ChangeChannel,
+    ChannelView,
+    DeliveryView,
+    HandleAlert,
+    SilenceAlert,
+)
 from app.api.shapes.aliases import (
     AliasView,
     ConfirmationView,
@@ -46,8 +56,11 @@ from app.api.shapes.running import AliasStatusView, AuditEventView, AuditHeadVie
 
 __all__ = (
     "ActorView",
+    "AddChannel",
     "AddIssue",
     "AddPerson",
+    "AlertChangeView",
+    "AlertView",
     "AliasStatusView",
     "AliasView",
     "AuditEventView",
@@ -55,17 +68,21 @@ __all__ = (
     "Body",
     "CallerKeyView",
     "CapabilitiesView",
+    "ChangeChannel",
     "ChangeProvider",
+    "ChannelView",
     "ConfirmationView",
     "CreateAlias",
     "CreateCallerKey",
     "CreateToken",
     "DataVersionView",
+    "DeliveryView",
     "DescribeAlias",
     "EndedView",
     "FlipAlias",
     "GiveRole",
     "GrantView",
+    "HandleAlert",
     "HoldView",
     "IssueView",
     "MovedView",
@@ -88,6 +105,7 @@ __all__ = (
     "RollbackTargetView",
     "RulingView",
     "SetPassword",
+    "SilenceAlert",
     "StatusView",
     "TokenView",
     "UndoRevision",

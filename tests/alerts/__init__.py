@@ -1,0 +1,1 @@
+"""Alerts: what is raised, who is told, and that nobody is paged twice."""
