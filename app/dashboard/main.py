@@ -33,6 +33,7 @@ class Page:
 
 PAGES: tuple[Page, ...] = (
     Page("screens/overview.py", "Overview", "overview", "Now", ":material/space_dashboard:", default=True),
+    Page("screens/alerts.py", "Alerts", "alerts", "Now", ":material/notifications:"),
     Page("screens/alias.py", "Alias", "alias", None, ":material/label:"),
     Page("screens/versions.py", "Versions", "versions", "Records", ":material/deployed_code:"),
     Page("screens/audit.py", "Audit", "audit", "Records", ":material/receipt_long:"),

@@ -60,7 +60,7 @@ class Stage:
         """Every alert, unresolved ones first."""
         return alerting.alert_list(self.store, ROOT)
 
-    def channel(self, name: str, url: str, **given: object) -> Channel:
+    def channel(self, name: str, url: str | None, **given: object) -> Channel:
         """Add a webhook."""
         values: dict[str, object] = {"kind": "webhook", "url": url, "secret_env": SECRET_ENV, **given}
         made = Channel(name, **values)  # type: ignore[arg-type]
