@@ -93,7 +93,7 @@ JOBS: tuple[Job, ...] = (
     Job("prune", timedelta(hours=1), prune, "removes expired sessions, attempts, keys and old traffic windows"),
     Job("verify-audit", timedelta(days=1), verify_audit, "recomputes the hash chain of the audit log"),
     Job("remind-of-holds", timedelta(hours=1), remind_of_holds, "reminds of aliases held for more than 24 hours"),
-    Job("watch-alerts", timedelta(minutes=1), watch_alerts, "raises, resolves and escalates alerts"),
+    Job(looking.LOOKS, timedelta(minutes=1), watch_alerts, "raises, resolves and escalates alerts"),
     Job("deliver-alerts", timedelta(seconds=15), deliver_alerts, "tells alert channels what happened"),
 )
 

@@ -1,5 +1,6 @@
 """What is watched: each watch is a pure function from what there is to the conditions that hold, and its patience."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -112,9 +113,8 @@ def job_failing(seen: Seen) -> Iterator[Found]:
     for run in seen.runs:
         broken = run.job == VERIFIES and run.note.startswith(AuditBroken.code)
         if run.outcome == FAILED and not broken:
-            yield Found(
-                f"job-failing:{run.job}", f"The job {run.job} failed", (run.note or "it gave no reason").rstrip(".")
-            )
+            because = re.sub(r"^[a-z_]+: ", "", run.note).rstrip(".")  # a refusal's code is for programs
+            yield Found(f"job-failing:{run.job}", f"The job {run.job} failed", because or "it gave no reason")
 
 
 WATCHES: tuple[Watch, ...] = (

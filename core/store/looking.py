@@ -2,17 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
 from sqlmodel import Session, col
 
 from core.domain.receipts import Replica
-from core.store import read_models, repositories
+from core.store import leases, read_models, repositories
 from core.store.database import Store
 from core.store.leases import DONE, FAILED, Run
 from core.store.read_models import AliasSummary
 from core.store.tables import JobRunRow, ReplicaRow
+
+LOOKS = "watch-alerts"
+"""The job that looks."""
+LOOKED_LATELY = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,12 @@ def seen(store: Store, *, now: datetime) -> Seen:
         rows = session.scalars(select(ReplicaRow).order_by(col(ReplicaRow.name), col(ReplicaRow.started_at)))
         replicas = tuple(repositories.as_replica(row) for row in rows)
         return Seen(now, overview.aliases, replicas, tuple(_last_ended(session)))
+
+
+def is_watched(store: Store, *, now: datetime) -> bool:
+    """Did the watches run lately? Without a scheduler nobody looks, and silence means nothing."""
+    runs = leases.runs_of(store, LOOKS, limit=1)
+    return bool(runs) and now - runs[0].scheduled_for < LOOKED_LATELY
 
 
 def _last_ended(session: Session) -> Sequence[Run]:

@@ -1,6 +1,7 @@
 """The page of alerts: what is wrong, taking it, silencing it, and who was told."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,8 @@ from core.domain.alerts import AlertState, Found, Severity
 from core.domain.permissions import system
 from core.services import alerting, channels
 from core.services.watches import WATCHES, Watch
-from core.store.looking import Seen
+from core.store.looking import LOOKS, Seen
+from core.store.tables import JobRunRow
 from tests.dashboard.conftest import text_of
 from tests.dashboard.stage import ALIAS, ROOT, Stage
 
@@ -43,10 +45,32 @@ def newest(stage: Stage):
     return alerting.story(stage.store, ROOT, 1).alert
 
 
+def looked(stage: Stage) -> None:
+    """A scheduler looked a moment ago."""
+    with stage.store.writing() as session:
+        run: dict[str, Any] = {
+            "holder": "a",
+            "fence": 1,
+            "started_at": stage.now,
+            "finished_at": stage.now,
+            "outcome": "done",
+        }
+        session.add(JobRunRow(job=LOOKS, scheduled_for=stage.now, **run))
+
+
 def test_without_alerts_the_page_says_that_nothing_is_wrong_and_that_nobody_would_be_told(full, look):
+    looked(full)
     said = text_of(look(full, "oncall", "alerts"))
     assert "Nothing is wrong" in said
+    assert "Nobody looks" not in said
     assert "Nobody is told of alerts: there is no alert channel yet." in said
+
+
+def test_without_a_scheduler_the_page_does_not_take_silence_for_good_news(full, look):
+    said = text_of(look(full, "oncall", "alerts"))
+    assert "Nobody looks: the watches did not run in the last minutes" in said
+    assert "Nothing is wrong" not in said
+    assert "No alert is open" in said
 
 
 def test_an_alert_says_what_why_since_when_whose_and_where_to_go(troubled, look):
@@ -86,7 +110,7 @@ def test_resolving_empties_the_list_and_the_filter_finds_it_again(troubled, look
     app = look(troubled, "oncall", "alerts")
     button(app, "resolve:1").click().run()
     assert newest(troubled).state is AlertState.RESOLVED
-    assert "Nothing is wrong" in text_of(app)
+    assert "No alert is open" in text_of(app)
     said = text_of(look(troubled, "oncall", "alerts", state="Resolved"))
     assert "check_circle Resolved by oncall" in said
 

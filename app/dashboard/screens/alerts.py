@@ -28,6 +28,7 @@ from core.domain.alert_channels import Channel
 from core.domain.alerts import Alert, AlertState, Severity
 from core.domain.permissions import rule_on
 from core.services import alerting, channels
+from core.store import looking
 from core.store.alerts import Delivery
 
 EVERY_S = 4.0
@@ -68,6 +69,8 @@ DELIVERY_STATES: dict[str, Look] = {
 }
 
 
+NOT_WATCHED = "Nobody looks: the watches did not run in the last minutes, so nothing new is raised. Start a scheduler:"
+
 Handle = Callable[[Visit, Alert], None]
 """What a button does to an alert."""
 
@@ -79,6 +82,7 @@ class Board:
     alerts: tuple[Alert, ...]
     channels: tuple[Channel, ...] | None
     deliveries: tuple[Delivery, ...]
+    is_watched: bool
 
 
 def show() -> None:
@@ -94,7 +98,9 @@ def show() -> None:
         )
     read = _read(visit)
     _follow(visit, top, read)
-    _list(visit, _fitting(read.value.alerts))
+    if not read.value.is_watched:
+        draw(line(STATES["degraded"], NOT_WATCHED), '<code class="pr-cli">python3 -m app scheduler</code>')
+    _list(visit, _fitting(read.value.alerts), is_watched=read.value.is_watched)
     _channels(visit, read.value)
     _log(visit, read.value.deliveries)
 
@@ -111,6 +117,7 @@ def _board(visit: Visit, states: Sequence[AlertState]) -> Board:
         tuple(alerting.alert_list(store, actor, states=states, limit=alerting.MAX_LIST)),
         tuple(channels.channels(store, actor)) if sees_channels else None,
         tuple(alerting.delivery_list(store, actor, limit=MOST_DELIVERIES)),
+        looking.is_watched(store, now=visit.now),
     )
 
 
@@ -139,17 +146,14 @@ def _fitting(alerts: Sequence[Alert]) -> list[Alert]:
 # -- the alerts -----------------------------------------------------------------------------------
 
 
-def _list(visit: Visit, alerts: Sequence[Alert]) -> None:
+def _list(visit: Visit, alerts: Sequence[Alert], *, is_watched: bool) -> None:
     shown = st.session_state.get("state") or "Unresolved"
     about = (st.session_state.get("about") or "").strip()
     if not alerts:
         if about:
             draw(f"<p>No alert matches ‘{html(about)}’ here. {link('Clear the filter', '/alerts')}</p>")
         elif shown in ("Unresolved", "Open"):
-            draw(
-                heading("Nothing is wrong"),
-                '<p class="pr-muted">No watch found anything that somebody must see to.</p>',
-            )
+            _calm(is_watched)
         else:
             draw(f"<p>No alert is {html(shown.lower())}.</p>")
         return
@@ -158,6 +162,16 @@ def _list(visit: Visit, alerts: Sequence[Alert]) -> None:
         _alert(visit, alert)
     if len(alerts) > MOST_ALERTS:
         draw(f'<p class="pr-note">{len(alerts) - MOST_ALERTS} more are not shown; search to find them.</p>')
+
+
+def _calm(is_watched: bool) -> None:
+    if is_watched:
+        draw(
+            heading("Nothing is wrong"),
+            '<p class="pr-muted">No watch found anything that somebody must see to.</p>',
+        )
+    else:
+        draw(heading("No alert is open"))
 
 
 def _alert(visit: Visit, alert: Alert) -> None:
@@ -170,9 +184,10 @@ def _alert(visit: Visit, alert: Alert) -> None:
             marks.append(badge(SILENCED, f"until {until} by {alert.silenced_by}"))
         owner = html(alert.owner or "no one yet")
         draw(
-            f"<h3>{html(alert.title)}</h3>{badges(*marks)}<p>{html(sentence(alert.because))}</p>"
+            f'<div class="pr-headline"><h3>{html(alert.title)}</h3>{badges(*marks)}',
+            f"<p>{html(sentence(alert.because))}</p>",
             f'<p class="pr-note">Since {when(alert.opened_at, now=visit.now)} · owner {owner} '
-            f"· alert {alert.id} · {_where(alert)}</p>"
+            f"· alert {alert.id} · {_where(alert)}</p></div>",
         )
         if alert.state is not AlertState.RESOLVED:
             _buttons(visit, alert)
