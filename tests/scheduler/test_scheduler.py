@@ -237,7 +237,7 @@ def test_while_the_store_is_away_the_scheduler_waits_and_then_goes_on(postgres_s
 @pytest.mark.parametrize("job", JOBS, ids=lambda job: job.name)
 def test_every_job_says_what_it_is_for_and_has_nothing_to_do_in_an_empty_store(job: Job, store: Store):
     assert job.meaning
-    assert timedelta(minutes=1) <= job.every <= DAY
+    assert timedelta(seconds=10) <= job.every <= DAY
     assert "failed" not in job.work(Pinrail(Settings(), store, SystemClock()), NOON)
 
 

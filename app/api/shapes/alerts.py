@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Field
 
@@ -10,8 +10,10 @@ from app.api.shapes.bodies import Body, Reason, Slug, Until
 from app.api.shapes.common import View
 from core.domain.alert_channels import CHANNEL_KINDS, Channel
 from core.domain.alerts import Alert, Severity
-from core.services.alerting import Story
-from core.store.alerts import Change, Delivery
+
+if TYPE_CHECKING:  # the command line on a laptop needs the views and no database
+    from core.services.alerting import Story
+    from core.store.alerts import Change, Delivery
 
 
 class AlertChangeView(View):
@@ -24,7 +26,7 @@ class AlertChangeView(View):
     reason: str
 
     @classmethod
-    def from_domain(cls, change: Change) -> Self:
+    def from_domain(cls, change: "Change") -> Self:
         """The view of a change."""
         return cls(event_id=change.id, did=change.did.value, at=change.at, by=change.by, reason=change.reason)
 
@@ -45,7 +47,7 @@ class DeliveryView(View):
     note: str = Field(description="What the channel answered, or why it could not be told.")
 
     @classmethod
-    def from_domain(cls, delivery: Delivery) -> Self:
+    def from_domain(cls, delivery: "Delivery") -> Self:
         """The view of a delivery."""
         return cls(
             id=delivery.id,
@@ -86,7 +88,7 @@ class AlertView(View):
     deliveries: tuple[DeliveryView, ...] | None = Field(None, description="The first one first; null in lists.")
 
     @classmethod
-    def from_domain(cls, alert: Alert, *, base_url: str, now: datetime, story: Story | None = None) -> Self:
+    def from_domain(cls, alert: Alert, *, base_url: str, now: datetime, story: "Story | None" = None) -> Self:
         """The view of an alert at ``now``, with its story where that is wanted."""
         return cls(
             id=alert.id,
