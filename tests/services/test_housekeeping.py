@@ -265,12 +265,8 @@ def test_runs_that_found_nothing_to_do_go_after_two_days_and_what_channels_were_
     add(store, run("quiet", 3 * DAY, ""), run("quiet", DAY, ""), run("told", 3 * DAY, "sent"))
     add(store, run("failed", 3 * DAY, "", "failed"))
     for name, age in (("old", 91 * DAY), ("new", 89 * DAY)):
-        told = {"event_id": name, "asked_by": "a", "state": "sent", "created_at": NOW, "next_at": NOW}
-        add(store, DeliveryRow(channel="pager", ended_at=NOW - age, **told))
-    add(
-        store,
-        DeliveryRow(channel="pager", event_id="waits", asked_by="a", state="waiting", created_at=NOW, next_at=NOW),
-    )
+        add(store, delivery(name, "sent", ended_at=NOW - age))
+    add(store, delivery("waits", "waiting", ended_at=None))
 
     assert pruned(store).removed == {"job runs": 1, "alert deliveries": 1}
     assert (count(store, JobRunRow), count(store, DeliveryRow)) == (3, 2)
