@@ -8,8 +8,9 @@ from app.api import shapes
 from app.api.shapes import Page
 from app.cli import channels
 from app.cli.doors import asked, opened_door
-from app.cli.options import Json, Reason, future
+from app.cli.options import Json, Reason
 from app.cli.screen import Column, Screen, present, show
+from app.times import future
 from core.errors import InvalidInput
 
 app = typer.Typer(help="What needs somebody, and who is told.", no_args_is_help=True)
