@@ -54,7 +54,7 @@ def ready_pinrail(settings: Settings, *, clock: Clock | None = None) -> Pinrail:
 def _make_folder(settings: Settings) -> None:
     folder = settings.data_dir
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # what will be in it concerns nobody else on the machine
     except OSError as fault:
         raise CannotStart(
             f"The folder {folder} cannot be made ({fault.strerror}). Choose one with --data DIR."
