@@ -10,6 +10,7 @@ from sqlalchemy import URL
 
 from core.errors import CannotStart
 
+DAY_S = 86_400
 DEFAULT_DATA = Path(__file__).resolve().parent.parent / "data" / "state"
 
 
@@ -26,13 +27,21 @@ class Settings(BaseSettings):
     gateway_name: str = Field("gateway-1", description="Name of this gateway in receipts; give each replica its own.")
     recorded_port: int = Field(8090, ge=0, le=65535, description="Port of the demo's recorded provider.")
     demo: bool = Field(True, description="Write the demo workspace into an empty embedded store at first start.")
-    max_body_bytes: int = Field(10 * 2**20, gt=0, description="Largest request body the gateway takes.")
-    connect_timeout_s: float = Field(5.0, gt=0, description="Seconds the gateway waits for a provider's connection.")
-    answer_timeout_s: float = Field(60.0, gt=0, description="Seconds the gateway waits for an answer to begin.")
-    idle_timeout_s: float = Field(120.0, gt=0, description="Seconds of silence after which an answer counts as cut.")
-    outcome_queue: int = Field(20_000, gt=0, description="Outcomes the gateway keeps before it counts drops.")
-    minimum_dwell_s: float = Field(600.0, ge=0, description="Seconds a version must serve to be a proven target.")
-    keep_windows_days: int = Field(30, gt=0, description="Days that traffic windows are kept.")
+    max_body_bytes: int = Field(10 * 2**20, gt=0, le=2**31, description="Largest request body the gateway takes.")
+    connect_timeout_s: float = Field(
+        5.0, gt=0, le=DAY_S, description="Seconds the gateway waits for a provider's connection."
+    )
+    answer_timeout_s: float = Field(
+        60.0, gt=0, le=DAY_S, description="Seconds the gateway waits for an answer to begin."
+    )
+    idle_timeout_s: float = Field(
+        120.0, gt=0, le=DAY_S, description="Seconds of silence after which an answer counts as cut."
+    )
+    outcome_queue: int = Field(20_000, gt=0, le=10**7, description="Outcomes the gateway keeps before it counts drops.")
+    minimum_dwell_s: float = Field(
+        600.0, ge=0, le=366 * DAY_S, description="Seconds a version must serve to be a proven target."
+    )
+    keep_windows_days: int = Field(30, gt=0, le=3660, description="Days that traffic windows are kept.")
     escalate_after_min: float = Field(15.0, gt=0, description="Minutes after which an open alert is escalated.")
     secure_cookies: bool = Field(False, description="Send the session cookie over HTTPS only; set behind TLS.")
     read_only: bool = Field(False, description="Refuse every write from the dashboard and its API.")

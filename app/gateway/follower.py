@@ -1,7 +1,7 @@
 """Keeps a replica's routes those of the store: one thread that learns of changes, applies them, and says so.
 
 A new table is in force first and acknowledged second, so a receipt never speaks too soon. While the store is gone the
-last table goes on, from memory or after a restart from disk.
+last table goes on, from memory or after a restart from disk. A store that came back empty counts as gone.
 """
 
 import logging
@@ -14,7 +14,7 @@ from app.gateway.disk_copy import BadCopy, DiskCopy
 from app.gateway.routes import Routes
 from app.gateway.state import Source, Standing, State
 from core.domain.routing import RouteTable
-from core.errors import PinrailError
+from core.errors import PinrailError, StoreError
 from core.ports import Clock
 from core.services import route_changes, serving
 from core.store import changes, migrate
@@ -32,6 +32,12 @@ SAVE_WHEN_QUIET_S = 0.1
 SAVE_AFTER_S = 1.0
 SHORTEST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
+
+
+class EmptiedStore(StoreError):
+    """The store has nothing in it, and had something before."""
+
+    code = "emptied_store"
 
 
 class Follower(threading.Thread):
@@ -121,6 +127,7 @@ class Follower(threading.Thread):
             self._put_in_force(new)
 
     def _put_in_force(self, table: RouteTable) -> None:
+        self._refuse_emptied(table)
         self._confirmed()
         # What follows is the moment: every request accepted from here on takes the new routes.
         self._state.standing = Standing(Routes(table), Source.STORE)
@@ -129,6 +136,20 @@ class Follower(threading.Thread):
             self._unsaved_since = time.monotonic()
         serving.acknowledge(self._store, replica=self._replica, serial=table.serial, at=at)
         log.info("Routing by change %d: %d aliases", table.serial, len(table.aliases))
+
+    def _refuse_emptied(self, table: RouteTable) -> None:
+        """A store that lost everything, or a new one in its place, must not take every alias from every caller.
+
+        Whoever retires the last alias does it by a change, which counts the serial up.
+        """
+        standing = self._state.standing
+        if standing is None or table.aliases or not standing.routes.table.aliases:
+            return
+        if table.serial < standing.routes.table.serial:
+            raise EmptiedStore(
+                f"The store is empty, and at change {table.serial} behind the routes of change "
+                f"{standing.routes.table.serial}. If that is meant, restart this gateway."
+            )
 
     def _confirmed(self) -> None:
         self._state.confirmed_at_s = self._clock.now().timestamp()

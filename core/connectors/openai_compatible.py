@@ -18,6 +18,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from core.domain.routing import ProviderAddress
+from core.domain.versions import OUR_VARIABLES
 from core.errors import MissingSecret, ProviderFailed, ProviderTimeout
 
 NEVER_SENT_ON = frozenset(
@@ -184,6 +185,8 @@ def _headers(provider: ProviderAddress, headers: Mapping[str, str]) -> dict[str,
         del ready[name]
     ready["content-type"] = "application/json"
     if provider.secret_env is not None:
+        if provider.secret_env.startswith(OUR_VARIABLES):  # from a store, or a copy of the routes, of an earlier day
+            raise MissingSecret(f"{provider.name} names {provider.secret_env} for its key, which is Pinrail's own.")
         # Read at every call: a rotated secret needs no restart where the environment can change.
         secret = os.environ.get(provider.secret_env, "").strip()
         if not secret:

@@ -3,12 +3,14 @@
 A receipt speaks of requests accepted after it; answers already streaming finish on the version they began with.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 LIVE_FOR = timedelta(seconds=15)
 """A gateway that was not heard of for this long is not counted; it beats every 5 s."""
+DOUBTED_FOR = timedelta(hours=24)
+"""For so long after that it is named: without the store a gateway goes on by the last revision it knew."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Receipt:
     committed_at: datetime
     confirmed: tuple[Confirmation, ...]
     waiting: tuple[str, ...]
+    silent: tuple[str, ...] = ()
+    """Gateways that are not counted, because nothing is heard of them, and that never took leave."""
 
     @property
     def gateways(self) -> int:
@@ -67,6 +71,19 @@ class Receipt:
     @property
     def sentence(self) -> str:
         """The receipt in words, the same on page, CLI and API."""
+        return f"{self._known} {self.doubt}".rstrip()
+
+    @property
+    def doubt(self) -> str:
+        """What speaks against taking the receipt for everything there is, in words; empty if nothing does."""
+        if not self.silent:
+            return ""
+        return f"Nothing is heard of {', '.join(self.silent)}: what still runs there serves an earlier revision."
+
+    @property
+    def _known(self) -> str:
+        if not self.gateways and self.silent:
+            return f"Stored as revision {self.revision}. No gateway has confirmed it."
         if not self.gateways:
             return f"Stored as revision {self.revision}. No gateway is running, so nothing serves it yet."
         where = f"{len(self.confirmed)} of {self.gateways} gateways"
@@ -91,12 +108,21 @@ def drawn_up(
 
     A gateway that started after the commit began with it in force: its time counts as 0.
     """
+    known = list(replicas)
     confirmed, waiting = [], []
-    for replica in sorted((r for r in replicas if r.is_live(now)), key=lambda r: r.name):
+    for replica in sorted((r for r in known if r.is_live(now)), key=lambda r: r.name):
         at = applied_at.get(replica.id)
         if at is None:
             waiting.append(replica.name)
             continue
         late = 0.0 if replica.started_at > committed_at else (at - committed_at).total_seconds() * 1000
         confirmed.append(Confirmation(replica.id, replica.name, at, max(0.0, late)))
-    return Receipt(alias, revision, version, committed_at, tuple(confirmed), tuple(waiting))
+    silent = sorted(r.name for r in known if _is_doubtful(r, known, now) and r.id not in applied_at)
+    return Receipt(alias, revision, version, committed_at, tuple(confirmed), tuple(waiting), tuple(silent))
+
+
+def _is_doubtful(replica: Replica, known: Collection[Replica], now: datetime) -> bool:
+    """It fell silent lately without a word, and none of its name was started after that: killed, or serving on."""
+    if replica.stopped_at is not None or not LIVE_FOR < now - replica.seen_at <= DOUBTED_FOR:
+        return False
+    return not any(other.name == replica.name and other.started_at > replica.seen_at for other in known)

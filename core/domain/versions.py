@@ -21,6 +21,10 @@ BUNDLE_MAY_NOT_SET = frozenset({"model", "messages", "stream", "stream_options",
 """Request fields that stay the caller's or the gateway's; a version's parameters may set any other."""
 
 
+OUR_VARIABLES = "PINRAIL_"
+"""How the variables of Pinrail itself begin. They are no provider's: the store's password is in one of them."""
+
+
 @dataclass(frozen=True)
 class Provider:
     """Somebody who answers requests. ``secret_env`` *names* the environment variable that holds its key."""

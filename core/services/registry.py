@@ -16,6 +16,7 @@ from core.domain.permissions import Actor, insist
 from core.domain.pinning import PinClass, classify
 from core.domain.versions import (
     BUNDLE_MAY_NOT_SET,
+    OUR_VARIABLES,
     PROVIDER_KINDS,
     DataVersion,
     KnownIssue,
@@ -127,6 +128,11 @@ def _check_provider(provider: Provider) -> None:
         raise InvalidInput(
             "secret_env names an environment variable in capitals, such as OPENAI_API_KEY. Give the variable's name, "
             "never the key."
+        )
+    if provider.secret_env is not None and provider.secret_env.startswith(OUR_VARIABLES):
+        raise InvalidInput(
+            f"{provider.secret_env} is Pinrail's own, and what it holds is for no provider: variables that begin with "
+            f"{OUR_VARIABLES} are never sent to one."
         )
 
 

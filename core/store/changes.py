@@ -16,6 +16,7 @@ from sqlmodel import Session
 
 from core.errors import StoreUnreachable
 from core.store.database import Store
+from core.store.sqlite_file import identity
 
 CHANNEL = "pinrail_changes"
 POLL_S = 0.01
@@ -48,6 +49,7 @@ def watch(store: Store) -> ChangeWatch:
 class _SqliteWatch:
     def __init__(self, store: Store) -> None:
         # One long-lived connection: data_version only means something compared with itself.
+        self._path = make_url(store.url).database or ""
         try:
             self._pooled = store.reads.raw_connection()
         except SqliteError as fault:
@@ -55,6 +57,7 @@ class _SqliteWatch:
         connection = self._pooled.driver_connection
         assert isinstance(connection, SqliteConnection)
         self._connection = connection
+        self._file = identity(self._path)
         self._seen = self._version()
 
     def _version(self) -> int:
@@ -64,6 +67,8 @@ class _SqliteWatch:
             raise StoreUnreachable(f"The store did not answer: {fault}.") from fault
 
     def wait(self, timeout_s: float) -> bool:
+        if identity(self._path) != self._file:
+            raise StoreUnreachable(f"The store is gone: {self._path} is not the file that was opened.")
         deadline = time.monotonic() + timeout_s
         while True:
             version = self._version()

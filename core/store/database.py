@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Engine, create_engine, event, exc, make_url, select, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url, select, text
 from sqlmodel import Session
 
 from core.errors import CannotStart, InvalidInput, PinrailError, ReadOnly, SchemaOutdated, StoreError, StoreUnreachable
 from core.store import watching
+from core.store.sqlite_file import StoreFile
 from core.store.tables import LedgerRow
 
 LOCK_PATIENCE_S = 10
@@ -66,7 +67,7 @@ class Store:
         """
         if not of_a_session:
             self._refuse_while_read_only()
-        with in_our_words(), Session(self.writes, expire_on_commit=False) as session:
+        with in_our_words(), Session(self.writes.execution_options(durable=True), expire_on_commit=False) as session:
             session.info["ledger"] = _locked_ledger(session)
             yield session
             _commit(session)
@@ -106,15 +107,28 @@ def _open_sqlite(url: str, path: str | None) -> Store:
         raise CannotStart(
             f"The folder {folder} for the store does not exist. Create it, or choose another with --data."
         )
-    writes, reads = create_engine(url), create_engine(url)
+    writes, reads = (create_engine(url, hide_parameters=True) for _ in range(2))
     watching.watch(writes)
     event.listen(reads, "connect", lambda connection, _record: connection.execute("PRAGMA query_only=ON"))
-    for engine, begin in ((writes, "BEGIN IMMEDIATE"), (reads, "BEGIN")):
+    file = StoreFile(path)
+    for engine, begin in ((writes, _begin_writing), (reads, _begin_reading)):
         event.listen(engine, "connect", _prepare_sqlite, insert=True)
-        # Ask for the lock before reading: two writers then queue up, where a lock asked for late would
-        # let both read the same revision and one would fail.
-        event.listen(engine, "begin", lambda connection, begin=begin: connection.exec_driver_sql(begin))
+        file.guard(engine)
+        event.listen(engine, "begin", begin)
     return Store(url, "sqlite", writes, reads)
+
+
+def _begin_writing(connection: Connection) -> None:
+    # What a person was told is done must outlive a power cut; a heartbeat need not wait for the disk.
+    durable = connection.get_execution_options().get("durable", False)
+    connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+    # Ask for the lock before reading: two writers then queue up, where a lock asked for late would
+    # let both read the same revision and one would fail.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _begin_reading(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
@@ -122,7 +136,6 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     for pragma in (
         f"busy_timeout={int(LOCK_PATIENCE_S * 1000)}",
         "journal_mode=WAL",
-        "synchronous=NORMAL",
         "foreign_keys=ON",
     ):
         connection.execute(f"PRAGMA {pragma}")
@@ -134,7 +147,8 @@ def _open_postgresql(url: str, address: URL) -> Store:
 
     def engine(limits: str, **options: Any) -> Engine:
         connect_args = {"connect_timeout": 5, "options": limits, "application_name": "pinrail"}
-        return create_engine(address, pool_pre_ping=True, connect_args=connect_args, **options)
+        # A fault may end up in a log, and its parameters are people's prompts and digests of secrets.
+        return create_engine(address, pool_pre_ping=True, hide_parameters=True, connect_args=connect_args, **options)
 
     writes = engine(limits)
     reads = engine(f"{limits} -c default_transaction_read_only=on", isolation_level="REPEATABLE READ")

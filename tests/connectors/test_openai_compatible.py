@@ -111,6 +111,18 @@ async def test_an_unset_secret_is_named_and_nobody_is_asked(
     assert upstream.seen == []
 
 
+async def test_what_pinrail_keeps_in_its_own_variables_is_sent_to_nobody(
+    upstream: Upstream, client: OpenAICompatible, monkeypatch: pytest.MonkeyPatch
+):
+    """Whoever may register a provider could otherwise have the store's password sent to an address of their own."""
+    monkeypatch.setenv("PINRAIL_DATABASE_URL", "postgresql://ann:s3cret-word@db/pinrail")
+
+    with pytest.raises(MissingSecret, match="which is Pinrail's own") as refusal:
+        await client.ask(at(upstream, "PINRAIL_DATABASE_URL"), BODY, {})
+    assert upstream.seen == []
+    assert "s3cret-word" not in str(refusal.value)
+
+
 async def test_an_error_status_is_an_answer(upstream: Upstream, client: OpenAICompatible):
     upstream.scripts["m-1"] = plain(b'{"error": {}}', 429, "retry-after: 3")
 

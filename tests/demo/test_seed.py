@@ -207,6 +207,7 @@ def test_the_hours_before_have_traffic_that_is_marked_as_invented(seeded: Pinrai
 
 
 def test_the_pages_begin_with_something_true_to_show(seeded: Pinrail):
+    serving.join(seeded.store, replica="g1", name="gateway-1", now=seeded.now())
     found = read_models.overview(seeded.store, now=seeded.now())
     states = {summary.revision.alias: summary.condition.word for summary in found.aliases}
     assert states == dict.fromkeys(states, "healthy")

@@ -3,7 +3,9 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from core.domain.receipts import LIVE_FOR, Receipt, Replica, drawn_up
+import pytest
+
+from core.domain.receipts import DOUBTED_FOR, LIVE_FOR, Receipt, Replica, drawn_up
 
 AT = datetime(2026, 6, 1, 9, 0, tzinfo=UTC)
 MS = timedelta(milliseconds=1)
@@ -45,6 +47,52 @@ def test_a_gateway_that_stopped_or_fell_silent_is_not_waited_for():
     silent = gateway("gw-2", seen_at=AT - LIVE_FOR)
     drawn = receipt(stopped, silent, gateway("gw-3"), applied={"id-gw-3": AT + MS})
     assert (drawn.complete, drawn.gateways) == (True, 1)
+
+
+def test_a_gateway_that_fell_silent_is_named_because_it_may_serve_on_without_the_store():
+    silent = gateway("gw-2", seen_at=AT - LIVE_FOR)
+    drawn = receipt(silent, gateway("gw-3"), applied={"id-gw-3": AT + MS})
+    assert drawn.silent == ("gw-2",)
+    assert drawn.sentence == (
+        "Revision 4 is in force at 1 of 1 gateways after 1 ms: b. "
+        "Nothing is heard of gw-2: what still runs there serves an earlier revision."
+    )
+
+
+def test_when_nothing_is_heard_of_any_gateway_nobody_says_that_none_is_running():
+    drawn = receipt(gateway("gw-1", seen_at=AT - LIVE_FOR), applied={})
+    assert (drawn.complete, drawn.gateways) == (False, 0)
+    assert drawn.sentence == (
+        "Stored as revision 4. No gateway has confirmed it. "
+        "Nothing is heard of gw-1: what still runs there serves an earlier revision."
+    )
+
+
+NOT_DOUBTED = {
+    "it took leave": gateway("gw-2", seen_at=AT - LIVE_FOR, stopped_at=AT - LIVE_FOR),
+    "it is long gone": gateway("gw-2", seen_at=AT - DOUBTED_FOR),
+    "it confirmed before it fell silent": gateway("gw-2", id="id-confirmed", seen_at=AT - LIVE_FOR),
+    "it was heard of a moment ago, and is waited for": gateway("gw-2"),
+}
+
+
+@pytest.mark.parametrize("other", NOT_DOUBTED.values(), ids=NOT_DOUBTED)
+def test_a_gateway_is_not_doubted_if(other: Replica):
+    drawn = receipt(other, gateway("gw-3"), applied={"id-gw-3": AT + MS, "id-confirmed": AT})
+    assert (drawn.silent, drawn.doubt) == ((), "")
+
+
+@pytest.mark.parametrize("still", [{}, {"stopped_at": AT}])
+def test_a_gateway_that_was_killed_is_not_doubted_once_another_was_started_under_its_name(still: dict[str, datetime]):
+    killed = gateway("gw-2", id="killed", seen_at=AT - 2 * LIVE_FOR)
+    again = gateway("gw-2", id="again", started_at=AT - LIVE_FOR, **still)
+    assert receipt(again, killed, applied={"again": AT + MS}).silent == ()
+
+
+def test_of_two_gateways_that_were_given_one_name_the_silent_one_is_still_doubted():
+    silent = gateway("gw-2", id="silent", seen_at=AT - LIVE_FOR)
+    other = gateway("gw-2", id="other", started_at=AT - timedelta(minutes=30))
+    assert receipt(other, silent, applied={"other": AT + MS}).silent == ("gw-2",)
 
 
 def test_a_gateway_that_started_later_began_with_it():

@@ -101,7 +101,7 @@ def test_when_all_fail_and_the_last_one_without_an_answer_the_refusal_tells_of_e
 
 
 def test_a_version_whose_secret_is_not_set_is_replaced_too(world: World, start: Callable[..., Running]):
-    world.provider("secretive", world.upstream.url, "PINRAIL_TEST_NO_SUCH_KEY")
+    world.provider("secretive", world.upstream.url, "NO_SUCH_KEY_IN_TESTS")
     world.version("four", "m-4", "secretive")
     world.alias("prod-safe", "four", "two")
 

@@ -4,12 +4,12 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 from sqlmodel import select
 
 from app.gateway.disk_copy import BadCopy, DiskCopy
@@ -157,6 +157,77 @@ def test_a_fault_of_the_follower_itself_does_not_end_it(
     gateway.stands(serial=moved.serial)
     eventually(lambda: readiness(gateway)["store"] == "reachable", "it follows again")
     assert "Following the store failed" in caplog.text
+
+
+# -- with another one -------------------------------------------------------------------------------
+
+
+def put_back_to_an_earlier_day(world: World, *, serial: int, statements: Sequence[str]) -> None:
+    """What restoring a backup does to a store that is in use."""
+    with world.store.writes.execution_options(migrating=True).begin() as connection:
+        if world.store.dialect == "postgresql":
+            connection.execute(text("SET LOCAL session_replication_role = replica"))
+        else:
+            connection.execute(text("DROP TRIGGER alias_revision_no_delete"))
+        for statement in (*statements, f"UPDATE ledger SET serial = {serial}"):
+            connection.execute(text(statement))
+
+
+def test_a_store_that_was_put_back_to_an_earlier_day_is_followed_there(
+    either_world: World, start: Callable[..., Running]
+):
+    world = either_world
+    gateway = start(world)
+    before = serving.current_serial(world.store)
+    gateway.stands(serial=world.flip("prod-chat", "two").serial)
+    assert served_version(gateway) == "two"
+
+    undone = ("DELETE FROM alias_revision WHERE number = 2", "UPDATE alias SET revision = 1")
+    put_back_to_an_earlier_day(world, serial=before, statements=undone)
+
+    eventually(lambda: readiness(gateway)["serial"] == before, "the earlier change is in force")
+    assert served_version(gateway) == "one"
+    gateway.stands(serial=world.flip("prod-chat", "three").serial)
+    assert served_version(gateway) == "three"
+
+
+EMPTY = ("DELETE FROM alias_revision", "DELETE FROM alias")
+
+
+def test_a_store_that_came_back_empty_takes_nothing_from_the_callers(
+    either_world: World, start: Callable[..., Running]
+):
+    world = either_world
+    gateway = start(world)
+
+    put_back_to_an_earlier_day(world, serial=0, statements=EMPTY)
+
+    eventually(lambda: readiness(gateway)["store"] != "reachable", "the loss is noticed")
+    assert readiness(gateway)["store"].startswith("The store is empty, and at change 0 behind the routes of change ")
+    assert (readiness(gateway)["ready"], served_version(gateway)) == (True, "one")
+
+
+def test_an_alias_that_was_retired_as_the_last_one_is_gone(world: World, start: Callable[..., Running]):
+    gateway = start(world)
+    gateway.stands(serial=world.retire("prod-chat").serial)
+
+    assert gateway.post().status_code == 404
+
+
+def test_a_file_that_is_taken_away_is_a_store_that_is_gone_and_a_flip_after_its_return_arrives(
+    world: World, start: Callable[..., Running]
+):
+    gateway = start(world)
+    path = Path(make_url(world.store.url).database or "")
+    elsewhere = path.with_suffix(".moved")
+    path.rename(elsewhere)
+
+    eventually(lambda: readiness(gateway)["store"] != "reachable", "the loss is noticed")
+    assert (served_version(gateway), path.exists()) == ("one", False)
+
+    elsewhere.rename(path)
+    gateway.stands(serial=world.flip("prod-chat", "two").serial)
+    assert served_version(gateway) == "two"
 
 
 # -- without it -----------------------------------------------------------------------------------

@@ -68,7 +68,7 @@ def limited(alias: str) -> Callable[[Running], requests.Response]:
 
 def unset_secret(gateway: Running) -> requests.Response:
     world = gateway.world
-    world.provider("secretive", world.upstream.url, "PINRAIL_TEST_NO_SUCH_KEY")
+    world.provider("secretive", world.upstream.url, "NO_SUCH_KEY_IN_TESTS")
     world.version("four", "m-4", "secretive")
     gateway.stands(serial=world.flip("prod-chat", "four").serial)
     return gateway.post()
@@ -126,7 +126,7 @@ CASES: dict[str, Case] = {
         ProviderFailed, scripted(Then.CLOSE), "acme closed the connection without an answer", True
     ),
     "a silent provider": Case(ProviderTimeout, scripted(Then.HANG), "acme did not answer within 0.5 s", True),
-    "a secret that is not set": Case(MissingSecret, unset_secret, "PINRAIL_TEST_NO_SUCH_KEY", True),
+    "a secret that is not set": Case(MissingSecret, unset_secret, "NO_SUCH_KEY_IN_TESTS", True),
 }
 
 

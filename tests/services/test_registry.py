@@ -242,6 +242,7 @@ REFUSED: dict[str, tuple[Callable[[Store], object], type[PinrailError], str]] = 
     "query in address": (provider(base_url="https://x/v1?key=1"), InvalidInput, "secrets live in the environment"),
     "key instead of its variable": (provider(secret_env="sk_live_51H8xyz"), InvalidInput, "never the key"),
     "another key": (provider(secret_env="sk-proj-abc"), InvalidInput, "never the key"),
+    "a variable of ours": (provider(secret_env="PINRAIL_DATABASE_URL"), InvalidInput, "never sent to one"),
     "variable with a blank": (provider(secret_env="MY KEY"), InvalidInput, "never the key"),
     "description too long": (provider(description="d" * 2001), InvalidInput, "A description has"),
     "no SHA": (data(sha256="abc"), InvalidInput, "64 lower-case hexadecimal"),

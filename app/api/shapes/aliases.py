@@ -130,7 +130,10 @@ class ReceiptView(View):
     committed_at: datetime
     confirmed: tuple[ConfirmationView, ...]
     waiting: tuple[str, ...] = Field(description="Gateways that have not confirmed yet, by name.")
-    gateways: int
+    silent: tuple[str, ...] = Field(
+        (), description="Gateways that fell silent without leaving: what still runs there serves an earlier revision."
+    )
+    gateways: int = Field(description="How many gateways are heard of.")
     complete: bool = Field(description="Every live gateway routes by it; false while none is running.")
     slowest_ms: float | None
     sentence: str
@@ -145,6 +148,7 @@ class ReceiptView(View):
             committed_at=receipt.committed_at,
             confirmed=tuple(ConfirmationView.from_domain(c) for c in receipt.confirmed),
             waiting=receipt.waiting,
+            silent=receipt.silent,
             gateways=receipt.gateways,
             complete=receipt.complete,
             slowest_ms=receipt.slowest_ms,
