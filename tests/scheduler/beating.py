@@ -26,12 +26,16 @@ def main(url: str, file: str, every_s: str, lease_s: str, then: str) -> None:
             time.sleep(1)
         return "beaten"
 
+    def say(line: str) -> None:
+        with Path(f"{file}.said").open("a") as said:
+            said.write(f"{line}\n")
+
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=stop.set).start())
     pinrail = Pinrail(Settings(database_url=url), open_store(url), SystemClock())
     jobs = (Job("beat", every, beat, "leaves a line"),)
     lasts = timedelta(seconds=float(lease_s))
-    Scheduler(pinrail, holder=holder, say=lambda line: print(line, flush=True), jobs=jobs, lease_lasts=lasts).run(stop)
+    Scheduler(pinrail, holder=holder, say=say, jobs=jobs, lease_lasts=lasts).run(stop)
 
 
 if __name__ == "__main__":

@@ -95,6 +95,7 @@ def test_two_processes_run_every_slot_once(store: Store, tmp_path: Path):
         beating(store, file, every_s=0.5, lease_s=5) as one,
         beating(store, file, every_s=0.5, lease_s=5) as two,
     ):
+        until(lambda: Path(f"{file}.said").exists() and Path(f"{file}.said").read_text().count("is ready") == 2)
         until(lambda: len(lines(file)) >= 6)
         for each in (one, two):
             each.send_signal(signal.SIGTERM)
