@@ -19,6 +19,8 @@ LARGEST_HEAD = 64 << 10
 """Bytes of the address and the headers together."""
 WITHIN_S = 15.0
 """How long a head may take from its first byte to its last, and the rest of a body that was refused."""
+LINGER_S = 0.3
+"""How long a connection over which nothing is asked stays open once the gateway stops."""
 
 _UPGRADE = re.compile(rb"\r\nupgrade(?=[ \t]*:)", re.IGNORECASE)
 _DECLINED = b"\r\n" + OUR_HEADERS + b"upgrade"  # a header of ours goes no further
@@ -38,6 +40,13 @@ class Protocol(HttpToolsProtocol):
         """Somebody connected, and may keep quiet for as long as between two requests."""
         super().connection_made(transport)
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+
+    def shutdown(self) -> None:
+        """Nothing new is accepted. A request may be on its way over this connection, and its answer will close it."""
+        if self.cycle is None or self.cycle.response_complete:
+            self.loop.call_later(LINGER_S, super().shutdown)
+        else:
+            super().shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""

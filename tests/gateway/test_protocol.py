@@ -121,6 +121,37 @@ def test_a_request_that_arrives_in_pieces_is_answered_and_its_connection_kept(
         assert answered(connection)[0] == 200
 
 
+# -- at the end -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("asked_before", [0, 1])
+def test_a_request_that_is_on_its_way_when_the_gateway_stops_is_answered(
+    gateway: Running, monkeypatch: pytest.MonkeyPatch, asked_before: int
+):
+    monkeypatch.setattr(protocol, "LINGER_S", 5.0)
+    with connected(gateway) as connection:
+        for _ in range(asked_before):
+            connection.sendall(head(gateway) + BODY)
+            answered(connection)
+        eventually(lambda: len(gateway.server.server_state.connections) >= 1, "the connection is accepted")
+        gateway.server.give_notice()
+        eventually(lambda: not is_open(gateway), "nothing new is accepted")
+
+        connection.sendall(head(gateway) + BODY)
+        status, headers, _body = answered(connection)
+
+    assert (status, headers["connection"]) == (200, "close")
+
+
+def is_open(gateway: Running) -> bool:
+    """Does anybody listen?"""
+    try:
+        with connected(gateway):
+            return True
+    except ConnectionRefusedError:
+        return False
+
+
 # -- other than expected ----------------------------------------------------------------------------
 
 
