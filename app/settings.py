@@ -42,7 +42,9 @@ class Settings(BaseSettings):
         600.0, ge=0, le=366 * DAY_S, description="Seconds a version must serve to be a proven target."
     )
     keep_windows_days: int = Field(30, gt=0, le=3660, description="Days that traffic windows are kept.")
-    escalate_after_min: float = Field(15.0, gt=0, description="Minutes after which an open alert is escalated.")
+    escalate_after_min: float = Field(
+        15.0, gt=0, le=30 * 1440, description="Minutes after which an open alert is escalated."
+    )
     secure_cookies: bool = Field(False, description="Send the session cookie over HTTPS only; set behind TLS.")
     read_only: bool = Field(False, description="Refuse every write from the dashboard and its API.")
     log_format: Literal["text", "json"] = Field("text", description="How parts log: text, or json, one object a line.")
