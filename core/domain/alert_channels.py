@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from core.domain.alerts import TOLD, Alert, Did, Severity
 from core.domain.names import checked_slug, checked_text, no_such
+from core.domain.versions import OUR_VARIABLES
 from core.errors import InvalidInput
 
 MOST_ATTEMPTS = 10
@@ -118,6 +119,8 @@ def checked_channel(channel: Channel) -> Channel:
                 f"{name} names an environment variable in capitals, such as ALERTS_SECRET. Give the variable's name, "
                 "never what it holds."
             )
+        if variable is not None and variable.startswith(OUR_VARIABLES):
+            raise InvalidInput(f"{variable} is Pinrail's own, and what it holds is sent to nobody.")
     if channel.url is not None:
         check_address(channel.kind, checked_text("An address", channel.url, least=1, most=MAX_ADDRESS), kept=True)
     _check_mailboxes(channel)
