@@ -265,12 +265,13 @@ def test_a_secret_in_place_of_a_variables_name_is_neither_kept_nor_repeated(give
 
 
 def test_what_pinrail_keeps_in_its_own_variables_is_sent_to_no_channel():
-    for name in ("url_env", "secret_env"):
-        given = {"url": "https://alerts.example.com", "secret_env": "S"} | {name: "PINRAIL_DATABASE_URL"}
-        if name == "url_env":
-            del given["url"]
-        with pytest.raises(InvalidInput, match="PINRAIL_DATABASE_URL is Pinrail's own"):
-            checked_channel(Channel("c", "webhook", **given))
+    ours = "PINRAIL_DATABASE_URL"
+    for channel in (
+        Channel("c", "webhook", "https://alerts.example.com", secret_env=ours),
+        Channel("c", "webhook", url_env=ours, secret_env="S"),
+    ):
+        with pytest.raises(InvalidInput, match=f"{ours} is Pinrail's own"):
+            checked_channel(channel)
 
 
 def test_what_carries_its_secret_along_does_so_encrypted():
