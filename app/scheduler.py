@@ -22,14 +22,13 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
 
-from app import logs
 from app.settings import Settings
-from app.wiring import Pinrail, alert_senders, ready_pinrail
+from app.wiring import Pinrail, ready_pinrail
 from core.domain.permissions import system
 from core.domain.schedule import slot_after, slot_at
 from core.errors import LeaseLost, PinrailError
-from core.services import alerting, delivering, housekeeping
-from core.store import leases, looking
+from core.services import housekeeping
+from core.store import leases
 from core.store.leases import Lease, Run
 
 ACTOR = system("scheduler")
@@ -77,24 +76,10 @@ def remind_of_holds(pinrail: Pinrail, now: datetime) -> str:
     return "; ".join(hold.sentence(now) for hold in housekeeping.long_holds(pinrail.store, ACTOR, now=now))
 
 
-def watch_alerts(pinrail: Pinrail, now: datetime) -> str:
-    """Raise what holds, resolve what is over, escalate what nobody took."""
-    seen = looking.seen(pinrail.store, now=now)
-    return alerting.look(pinrail.store, ACTOR, seen, escalate_after=pinrail.settings.escalate_after, now=now).note
-
-
-def deliver_alerts(pinrail: Pinrail, _now: datetime) -> str:
-    """Send what channels are due to be told."""
-    base_url = pinrail.settings.base_url
-    return delivering.deliver(pinrail.store, ACTOR, alert_senders(), base_url=base_url, clock=pinrail.clock).note
-
-
 JOBS: tuple[Job, ...] = (
     Job("prune", timedelta(hours=1), prune, "removes expired sessions, attempts, keys and old traffic windows"),
     Job("verify-audit", timedelta(days=1), verify_audit, "recomputes the hash chain of the audit log"),
     Job("remind-of-holds", timedelta(hours=1), remind_of_holds, "reminds of aliases held for more than 24 hours"),
-    Job(looking.LOOKS, timedelta(minutes=1), watch_alerts, "raises, resolves and escalates alerts"),
-    Job("deliver-alerts", timedelta(seconds=15), deliver_alerts, "tells alert channels what happened"),
 )
 
 
@@ -290,8 +275,6 @@ class _Running:
 
 def run(settings: Settings) -> int:
     """Be a scheduler until told to stop; the exit code is returned."""
-    logs.set_up(settings, "scheduler")
-    say = logs.sayer(settings, "scheduler")
     pinrail = ready_pinrail(settings)
     stop = threading.Event()
 
@@ -311,3 +294,8 @@ def run(settings: Settings) -> int:
 def own_name() -> str:
     """A name that no other scheduler has, and that says where to look for this one."""
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+
+
+def say(line: str) -> None:
+    """One line for the supervisor or the service's log."""
+    print(line, flush=True)

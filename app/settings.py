@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -42,13 +42,7 @@ class Settings(BaseSettings):
         600.0, ge=0, le=366 * DAY_S, description="Seconds a version must serve to be a proven target."
     )
     keep_windows_days: int = Field(30, gt=0, le=3660, description="Days that traffic windows are kept.")
-    escalate_after_min: float = Field(
-        15.0, gt=0, le=30 * 1440, description="Minutes after which an open alert is escalated."
-    )
     secure_cookies: bool = Field(False, description="Send the session cookie over HTTPS only; set behind TLS.")
-    read_only: bool = Field(False, description="Refuse every write from the dashboard and its API.")
-    log_format: Literal["text", "json"] = Field("text", description="How parts log: text, or json, one object a line.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What parts log at least.")
     public_url: str | None = Field(None, description="Address people reach the dashboard at, for links in messages.")
 
     @classmethod
@@ -73,16 +67,6 @@ class Settings(BaseSettings):
             return self.database_url
         path = str(self.data_dir.resolve() / "pinrail.db")
         return URL.create("sqlite", database=path).render_as_string(hide_password=False)
-
-    @property
-    def base_url(self) -> str:
-        """Where links in messages lead to, without a slash at the end."""
-        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
-
-    @property
-    def escalate_after(self) -> timedelta:
-        """How long an alert may be open before it is escalated."""
-        return timedelta(minutes=self.escalate_after_min)
 
     @property
     def minimum_dwell(self) -> timedelta:

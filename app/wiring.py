@@ -1,13 +1,12 @@
 """Where real things are chosen: settings in, a Pinrail with its store and clock out."""
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from app.settings import Settings
 from core.errors import CannotStart
-from core.ports import AlertChannel, Clock
+from core.ports import Clock
 from core.store import migrate
 from core.store.database import Store, open_store
 
@@ -52,26 +51,10 @@ def ready_pinrail(settings: Settings, *, clock: Clock | None = None) -> Pinrail:
     return pinrail
 
 
-def pinrail_for_people(settings: Settings, *, clock: Clock | None = None) -> Pinrail:
-    """As ``ready_pinrail``, for the dashboard and the API: they change nothing while PINRAIL_READ_ONLY says so."""
-    if not settings.read_only:
-        return ready_pinrail(settings, clock=clock)
-    pinrail = open_pinrail(settings, clock=clock)
-    migrate.check_schema(pinrail.store)
-    return replace(pinrail, store=replace(pinrail.store, read_only=True))
-
-
-def alert_senders() -> Mapping[str, AlertChannel]:
-    """Who sends alerts, by kind of channel."""
-    from core.connectors.alert_channels import SENDERS  # only the scheduler sends
-
-    return SENDERS
-
-
 def _make_folder(settings: Settings) -> None:
     folder = settings.data_dir
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # the store holds digests of keys and passwords
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # what will be in it concerns nobody else on the machine
     except OSError as fault:
         raise CannotStart(
             f"The folder {folder} cannot be made ({fault.strerror}). Choose one with --data DIR."

@@ -124,12 +124,6 @@ class UndoOvertaken(PinrailError):
     code = "undo_overtaken"
 
 
-class AlertResolved(PinrailError):
-    """The alert is resolved: nothing more can be done to it; a condition that returns raises a new one."""
-
-    code = "alert_resolved"
-
-
 class IdempotencyMismatch(PinrailError):
     """The idempotency key was used before for a different request."""
 
@@ -175,24 +169,6 @@ class AuditBroken(StoreError):
     code = "audit_broken"
 
 
-class BadBackup(PinrailError):
-    """A backup file is cut short, altered, of another kind, or too new; nothing was touched."""
-
-    code = "bad_backup"
-
-
-class StoreInUse(PinrailError):
-    """The store holds something that a restore would take away; it takes --replace, which saves it first."""
-
-    code = "store_in_use"
-
-
-class ReadOnly(PinrailError):
-    """This dashboard and its API are read-only for now; the command line on the store is not."""
-
-    code = "read_only"
-
-
 class LeaseLost(StoreError):
     """Another scheduler holds the lease by now, so what this one was about to put down does not count."""
 
@@ -218,12 +194,6 @@ class MissingSecret(PinrailError):
     """The environment variable that holds the provider's secret is not set in this process."""
 
     code = "missing_secret"
-
-
-class DeliveryFailed(PinrailError):
-    """An alert channel did not take what it was told; it is told again."""
-
-    code = "delivery_failed"
 
 
 class BadRecording(PinrailError):

@@ -1,10 +1,9 @@
-"""What we need from strangers, in our words: the clock, a provider's answer on the wire, a channel for alerts."""
+"""What we need from strangers, in our words: the clock, and a provider's answer on the wire."""
 
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from typing import Protocol
 
-from core.domain.alert_channels import Channel, Notice
 from core.domain.routing import ProviderAddress
 
 
@@ -43,15 +42,4 @@ class ChatProvider(Protocol):
 
     async def close(self) -> None:
         """Close every connection."""
-        ...
-
-
-class AlertChannel(Protocol):
-    """Somebody who can be told of an alert."""
-
-    def send(self, channel: Channel, notice: Notice, *, now: datetime) -> str:
-        """Tell ``channel``, and return what it answered in a few words.
-
-        Raises DeliveryFailed or MissingSecret; neither repeats a secret. Sent twice, a notice has the same event id.
-        """
         ...

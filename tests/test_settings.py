@@ -19,7 +19,6 @@ ABSURD = {
     "answer_timeout_s": ["0", "nan", "inf"],
     "idle_timeout_s": ["0", "nan", "inf"],
     "minimum_dwell_s": ["-1", "nan", "inf", "1e308"],
-    "escalate_after_min": ["0", "nan", "inf", "1e308"],
     "keep_windows_days": ["0", "999999999999"],
     "demo": ["maybe"],
 }

@@ -14,7 +14,7 @@ ANYBODY = "anybody"
 Kinds = tuple[type[PinrailError], ...]
 
 ALWAYS: Kinds = (errors.NotSignedIn, errors.InvalidInput, errors.StoreUnreachable, Unforeseen)
-WRITES: Kinds = (TooLarge, errors.IdempotencyMismatch, StillRunning, errors.ReadOnly)
+WRITES: Kinds = (TooLarge, errors.IdempotencyMismatch, StillRunning)
 MOVES: Kinds = (
     *WRITES,
     errors.UnknownAlias,

@@ -51,13 +51,7 @@ class Envelope:
         except PinrailError as refusal:
             await refused(refusal, scope)(scope, receive, named)
         except Exception:
-            LOG.exception(
-                "request %s: %s %s failed",
-                request_id,
-                scope["method"],
-                scope["path"],
-                extra={"request_id": request_id},
-            )
+            LOG.exception("request %s: %s %s failed", request_id, scope["method"], scope["path"])
             if begun:
                 raise
             fault = Unforeseen(f"Pinrail could not do this. The log tells more under request {request_id}.")

@@ -60,7 +60,6 @@ STATUS: dict[type[PinrailError], int] = {
     errors.ProviderFailed: 502,
     errors.MissingSecret: 502,
     errors.StoreError: 503,
-    errors.ReadOnly: 503,
     errors.CannotStart: 503,
     errors.ProviderTimeout: 504,
     errors.AuditBroken: 409,  # the log was read well, and what it says is that it was tampered with
@@ -83,8 +82,6 @@ def refused(refusal: PinrailError, scope: Scope, *, wrong: Sequence[dict[str, st
     kind = type(refusal)
     status = status_of(kind)
     headers = {401: {"WWW-Authenticate": 'Bearer realm="pinrail"'}, 503: {"Retry-After": "2"}}.get(status)
-    if kind is errors.ReadOnly:
-        headers = None  # how long it will be so is not known
     return _answer(scope, status, code=kind.code, title=title_of(kind), detail=str(refusal), wrong=wrong, more=headers)
 
 

@@ -21,11 +21,11 @@ from app.cli.options import (
     Version,
     Wait,
     fresh_key,
+    past,
 )
 from app.cli.reports import say_moved
 from app.cli.screen import Column, Screen, present, show
 from app.cli.words import listed
-from app.times import past
 from core.errors import InvalidInput
 
 app = typer.Typer(help="What serves, and moving it.", no_args_is_help=True)

@@ -7,11 +7,10 @@ import typer
 from app.api import shapes
 from app.api.shapes import Page
 from app.cli.doors import asked, opened_door
-from app.cli.options import Aliases, Expires, IdempotencyKey, Json, fresh_key
+from app.cli.options import Aliases, Expires, IdempotencyKey, Json, fresh_key, future
 from app.cli.reports import ending, say_secret
 from app.cli.screen import Column, Screen, present, show
 from app.cli.words import listed
-from app.times import future
 
 app = typer.Typer(help="Applications and the keys they call with.", no_args_is_help=True)
 

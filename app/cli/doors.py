@@ -16,8 +16,6 @@ from core.errors import InvalidInput
 
 if TYPE_CHECKING:
     from app.settings import Settings
-    from app.wiring import Pinrail
-    from core.domain.permissions import Actor
 
 Verb = Literal["flip", "rollback", "undo", "hold", "release", "describe", "protect", "retire"]
 
@@ -78,19 +76,6 @@ class Door(Protocol):
     def create_token(self, body: shapes.CreateToken, *, key: str) -> shapes.TokenView: ...
     def revoke_token(self, token: str) -> shapes.TokenView: ...
 
-    # -- alerts
-    def alerts(self, *, states: tuple[str, ...], alias: str | None, limit: int) -> Page[shapes.AlertView]: ...
-    def alert(self, number: int) -> shapes.AlertView: ...
-    def acknowledge(self, number: int, body: shapes.HandleAlert) -> shapes.AlertView: ...
-    def resolve_alert(self, number: int, body: shapes.HandleAlert) -> shapes.AlertView: ...
-    def silence(self, number: int, body: shapes.SilenceAlert) -> shapes.AlertView: ...
-    def channels(self) -> Page[shapes.ChannelView]: ...
-    def add_channel(self, body: shapes.AddChannel) -> shapes.ChannelView: ...
-    def change_channel(self, name: str, body: shapes.ChangeChannel) -> shapes.ChannelView: ...
-    def remove_channel(self, name: str) -> shapes.ChannelView: ...
-    def test_channel(self, name: str) -> shapes.DeliveryView: ...
-    def deliveries(self, *, channel: str | None, alert: int | None, limit: int) -> Page[shapes.DeliveryView]: ...
-
     # -- the audit log
     def audit(
         self,
@@ -121,33 +106,6 @@ def opened_door() -> Iterator[Door]:
 
         with open_local_door(read_settings(), token) as local:
             yield local
-
-
-@contextmanager
-def on_the_store(command: str, *, as_it_is: bool = False, as_root: bool = False) -> "Iterator[tuple[Pinrail, Actor]]":
-    """The store itself and who works on it, for what no API does; InvalidInput when an API is named.
-
-    ``as_it_is``: a schema that does not fit is no reason to refuse, and nothing is brought up to date. ``as_root``: a
-    token is not asked for, because that takes a store that answers.
-    """
-    import getpass
-
-    from app.wiring import open_pinrail, ready_pinrail
-    from core.domain.permissions import local
-    from core.services.access import actor_for_token
-
-    if os.environ.get("PINRAIL_URL"):
-        raise InvalidInput(
-            f"`pinrail {command}` works on the store itself: unset PINRAIL_URL, and name the store with "
-            "PINRAIL_DATABASE_URL or --data."
-        )
-    token = None if as_root else os.environ.get("PINRAIL_TOKEN")
-    pinrail = (open_pinrail if as_it_is else ready_pinrail)(read_settings())
-    try:
-        actor = actor_for_token(pinrail.store, token, now=pinrail.now()) if token else local(getpass.getuser())
-        yield pinrail, actor
-    finally:
-        pinrail.store.close()
 
 
 def read_settings(**given: object) -> "Settings":

@@ -4,7 +4,8 @@ import sys
 from enum import Enum
 from pathlib import Path
 
-from app import demo, logs
+from app import demo
+from app.cli.parts import say
 from app.demo.workspace import KEY, PASSWORD, PEOPLE, RECORDINGS
 from app.running import supervisor
 from app.running.listening import Port, refuse_taken
@@ -21,8 +22,6 @@ RECORDED_FLAG = "PINRAIL_RECORDED_PORT"
 
 def run(settings: Settings, *, gateways: int) -> int:
     """Run all parts until told to stop; the exit code is returned."""
-    logs.set_up(settings, "supervisor")
-    say = logs.sayer(settings, "supervisor")
     parts = own_parts(settings, gateways=gateways)
     refuse_taken(where for part in parts for where in part.ports)  # before anything is written
     pinrail = ready_pinrail(settings)
@@ -34,8 +33,7 @@ def run(settings: Settings, *, gateways: int) -> int:
     if workspace is Workspace.DEMO:
         parts = demo_parts(settings) + parts
     said = banner(settings, parts, workspace, nobody_yet=nobody_yet)
-    pass_on = logs.pass_on if settings.log_format == "json" else None
-    return supervisor.run(parts, say=say, when_ready=lambda: say(said), pass_on=pass_on)
+    return supervisor.run(parts, say=say, when_ready=lambda: say(said))
 
 
 # -- the workspace --------------------------------------------------------------------------------
@@ -70,7 +68,6 @@ def workspace_of(settings: Settings, *, empty: bool, seeded: bool) -> Workspace:
 def prepared(pinrail: Pinrail) -> Workspace:
     """Look whose workspace it is, and let the demo move into an empty one."""
     settings, store = pinrail.settings, pinrail.store
-    say = logs.sayer(settings, "supervisor")
     workspace = workspace_of(settings, empty=migrate.is_empty(store), seeded=read_models.was_seeded(store))
     if workspace is Workspace.OWN:
         if settings.demo and settings.embedded and migrate.is_empty(store):

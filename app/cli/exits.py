@@ -37,7 +37,6 @@ class Exit(IntEnum):
     UNREACHABLE = 6
     NOT_EVERYWHERE = 7
     AUDIT_BROKEN = 8
-    ILL = 9
     FAULT = 70
     INTERRUPTED = 130
     PIPE_CLOSED = 141
@@ -53,7 +52,6 @@ MEANING: Mapping[Exit, str] = {
     Exit.UNREACHABLE: "the store or the server cannot be reached or used",
     Exit.NOT_EVERYWHERE: "done, but not confirmed by every gateway within --wait",
     Exit.AUDIT_BROKEN: "the audit log does not verify",
-    Exit.ILL: "`pinrail doctor` found something that is ill",
     Exit.FAULT: "a fault in Pinrail itself; the traceback is on stderr",
     Exit.INTERRUPTED: "stopped by Ctrl-C",
     Exit.PIPE_CLOSED: "whoever read the output closed it, as `head` does",

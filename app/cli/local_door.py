@@ -13,10 +13,8 @@ from app.cli.doors import Verb
 from app.cli.once import done_once
 from app.settings import Settings
 from app.wiring import Pinrail, ready_pinrail
-from core.domain.alerts import Alert, AlertState
 from core.domain.permissions import Actor, local, rule_on
-from core.services import access, alerting, callers, channels, flips, reading, registry
-from core.services.alerting import Story
+from core.services import access, callers, flips, reading, registry
 from core.services.flips import Moved
 from core.store.database import Store
 
@@ -228,57 +226,6 @@ class LocalDoor:
 
     def revoke_token(self, token: str) -> shapes.TokenView:
         return shapes.TokenView.from_domain(access.revoke_token(self._store, self.actor, token, now=self.pinrail.now()))
-
-    # -- alerts -----------------------------------------------------------------------------------
-
-    def alerts(self, *, states: tuple[str, ...], alias: str | None, limit: int) -> Page[shapes.AlertView]:
-        wanted = [AlertState(state) for state in states] or None
-        found = alerting.alert_list(self._store, self.actor, states=wanted, alias=alias, limit=limit)
-        return Page[shapes.AlertView](items=tuple(self._alert(alert) for alert in found))
-
-    def alert(self, number: int) -> shapes.AlertView:
-        found = alerting.story(self._store, self.actor, number)
-        return self._alert(found.alert, found)
-
-    def acknowledge(self, number: int, body: shapes.HandleAlert) -> shapes.AlertView:
-        now = self.pinrail.now()
-        return self._alert(alerting.acknowledge(self._store, self.actor, number, reason=body.reason, now=now))
-
-    def resolve_alert(self, number: int, body: shapes.HandleAlert) -> shapes.AlertView:
-        now = self.pinrail.now()
-        return self._alert(alerting.resolve(self._store, self.actor, number, reason=body.reason, now=now))
-
-    def silence(self, number: int, body: shapes.SilenceAlert) -> shapes.AlertView:
-        given = {**dict(body), "now": self.pinrail.now()}
-        return self._alert(alerting.silence(self._store, self.actor, number, **given))
-
-    def _alert(self, alert: Alert, story: Story | None = None) -> shapes.AlertView:
-        base_url, now = self.pinrail.settings.base_url, self.pinrail.now()
-        return shapes.AlertView.from_domain(alert, base_url=base_url, now=now, story=story)
-
-    def channels(self) -> Page[shapes.ChannelView]:
-        found = channels.channels(self._store, self.actor)
-        return Page[shapes.ChannelView](items=tuple(shapes.ChannelView.from_domain(c) for c in found))
-
-    def add_channel(self, body: shapes.AddChannel) -> shapes.ChannelView:
-        made = channels.add_channel(self._store, self.actor, body.to_domain(), now=self.pinrail.now())
-        return shapes.ChannelView.from_domain(made)
-
-    def change_channel(self, name: str, body: shapes.ChangeChannel) -> shapes.ChannelView:
-        made = channels.change_channel(self._store, self.actor, name, body.wanted(), now=self.pinrail.now())
-        return shapes.ChannelView.from_domain(made)
-
-    def remove_channel(self, name: str) -> shapes.ChannelView:
-        gone = channels.remove_channel(self._store, self.actor, name, now=self.pinrail.now())
-        return shapes.ChannelView.from_domain(gone)
-
-    def test_channel(self, name: str) -> shapes.DeliveryView:
-        queued = channels.test_channel(self._store, self.actor, name, now=self.pinrail.now())
-        return shapes.DeliveryView.from_domain(queued)
-
-    def deliveries(self, *, channel: str | None, alert: int | None, limit: int) -> Page[shapes.DeliveryView]:
-        found = alerting.delivery_list(self._store, self.actor, channel=channel, alert=alert, limit=limit)
-        return Page[shapes.DeliveryView](items=tuple(shapes.DeliveryView.from_domain(d) for d in found))
 
     # -- the audit log ----------------------------------------------------------------------------
 

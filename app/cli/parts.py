@@ -2,22 +2,18 @@
 
 import importlib.util
 import json
-import logging
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app import logs
 from app.cli.doors import read_settings
-from app.cli.exits import Exit, exit_for
-from core.errors import CannotStart, InvalidInput, PinrailError
+from core.errors import CannotStart, InvalidInput
 
 if TYPE_CHECKING:
     from app.settings import Settings
-
-log = logging.getLogger("pinrail")
 
 Host = Annotated[
     str | None, typer.Option("--host", metavar="ADDRESS", help="Where to listen; by default only on this machine.")
@@ -38,22 +34,8 @@ def insist_on(extra: str) -> None:
         raise CannotStart(f"This needs the {extra}'s packages: pip install 'pinrail[{extra}]'")
 
 
-def _served(part: str, run: "Callable[[Settings], int | None]", settings: "Settings") -> None:
-    """Run a part until it ends; where its log is JSON, what ends it is an event too."""
-    try:
-        code = run(settings)
-    except PinrailError as refusal:
-        if settings.log_format == "text":
-            raise
-        logs.set_up(settings, part)
-        log.error("%s", refusal)
-        code = exit_for(refusal)
-    except Exception:
-        if settings.log_format == "text":
-            raise
-        logs.set_up(settings, part)
-        log.exception("The %s ended by a fault in Pinrail itself", part)
-        code = Exit.FAULT
+def _served(run: "Callable[[Settings], int | None]", settings: "Settings") -> None:
+    code = run(settings)
     if code:
         raise typer.Exit(code)
 
@@ -76,7 +58,7 @@ def gateway(
     insist_on("gateway")
     from app.gateway import server
 
-    _served("gateway", server.run, settings)
+    _served(server.run, settings)
 
 
 def dashboard(
@@ -91,7 +73,7 @@ def dashboard(
     insist_on("dashboard")
     from app.dashboard import server
 
-    _served("dashboard", server.run, settings)
+    _served(server.run, settings)
 
 
 def scheduler(data: Data = None) -> None:
@@ -100,7 +82,7 @@ def scheduler(data: Data = None) -> None:
     insist_on("scheduler")
     from app import scheduler as part
 
-    _served("scheduler", part.run, settings)
+    _served(part.run, settings)
 
 
 def recorded(
@@ -124,15 +106,15 @@ def recorded(
     insist_on("gateway")
     from core.connectors.recorded_server import serve
 
-    behaviours = dict(map(_setting, behaviour or []))
-
-    def run(settings: "Settings") -> None:
-        logs.set_up(settings, "recorded")
-        say = logs.sayer(settings, "recorded")
-        host, port = settings.host, settings.recorded_port
-        serve(paths, host=host, port=port, settings=behaviours, seed=seed, calm=calm, say=say)
-
-    _served("recorded", run, settings)
+    serve(
+        paths,
+        host=settings.host,
+        port=settings.recorded_port,
+        settings=dict(map(_setting, behaviour or [])),
+        seed=seed,
+        calm=calm,
+        say=say,
+    )
 
 
 def _setting(pair: str) -> tuple[str, Any]:
@@ -150,4 +132,9 @@ def demo_traffic() -> None:
     insist_on("gateway")
     from app import demo
 
-    _served("traffic", demo.run_traffic, read_settings())
+    _served(demo.run_traffic, read_settings())
+
+
+def say(line: str) -> None:
+    """A line about a part's progress."""
+    print(line, file=sys.stdout, flush=True)

@@ -11,14 +11,11 @@ from typer.core import TyperGroup
 
 from app import __version__
 from app.cli import (
-    alerts,
     aliases,
     audit,
-    backups,
     callers,
     data_versions,
     db,
-    doctor,
     moves,
     parts,
     prompts,
@@ -50,7 +47,6 @@ ORDER = (
     "rollback",
     "whoami",
     "alias",
-    "alert",
     "version",
     "prompt",
     "data-version",
@@ -60,9 +56,6 @@ ORDER = (
     "token",
     "audit",
     "db",
-    "doctor",
-    "backup",
-    "restore",
     "gateway",
     "dashboard",
     "scheduler",
@@ -201,7 +194,6 @@ program.command("whoami")(status.whoami)
 program.command("rollback")(moves.roll_back)
 for name, group in (
     ("alias", aliases.app),
-    ("alert", alerts.app),
     ("version", versions.app),
     ("prompt", prompts.app),
     ("data-version", data_versions.app),
@@ -213,9 +205,6 @@ for name, group in (
     ("db", db.app),
 ):
     program.add_typer(group, name=name)
-program.command("doctor")(doctor.doctor)
-program.command("backup")(backups.backup)
-program.command("restore")(backups.restore)
 program.command("gateway")(parts.gateway)
 program.command("dashboard")(parts.dashboard)
 program.command("scheduler")(parts.scheduler)

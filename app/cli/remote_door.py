@@ -178,43 +178,6 @@ class RemoteDoor:
     def revoke_token(self, token: str) -> shapes.TokenView:
         return self._write(shapes.TokenView, "POST", _path("tokens", token) + "/revoke")
 
-    # -- alerts -----------------------------------------------------------------------------------
-
-    def alerts(self, *, states: tuple[str, ...], alias: str | None, limit: int) -> Page[shapes.AlertView]:
-        asked = {"state": list(states) or None, "alias": alias, "limit": limit}
-        return self._get(Page[shapes.AlertView], "/alerts", **asked)
-
-    def alert(self, number: int) -> shapes.AlertView:
-        return self._get(shapes.AlertView, f"/alerts/{number}")
-
-    def acknowledge(self, number: int, body: shapes.HandleAlert) -> shapes.AlertView:
-        return self._write(shapes.AlertView, "POST", f"/alerts/{number}/acknowledge", body)
-
-    def resolve_alert(self, number: int, body: shapes.HandleAlert) -> shapes.AlertView:
-        return self._write(shapes.AlertView, "POST", f"/alerts/{number}/resolve", body)
-
-    def silence(self, number: int, body: shapes.SilenceAlert) -> shapes.AlertView:
-        return self._write(shapes.AlertView, "POST", f"/alerts/{number}/silence", body)
-
-    def channels(self) -> Page[shapes.ChannelView]:
-        return self._get(Page[shapes.ChannelView], "/alert-channels")
-
-    def add_channel(self, body: shapes.AddChannel) -> shapes.ChannelView:
-        return self._write(shapes.ChannelView, "POST", "/alert-channels", body)
-
-    def change_channel(self, name: str, body: shapes.ChangeChannel) -> shapes.ChannelView:
-        return self._write(shapes.ChannelView, "PATCH", _path("alert-channels", name), body)
-
-    def remove_channel(self, name: str) -> shapes.ChannelView:
-        return self._write(shapes.ChannelView, "DELETE", _path("alert-channels", name))
-
-    def test_channel(self, name: str) -> shapes.DeliveryView:
-        return self._write(shapes.DeliveryView, "POST", _path("alert-channels", name) + "/test")
-
-    def deliveries(self, *, channel: str | None, alert: int | None, limit: int) -> Page[shapes.DeliveryView]:
-        asked = {"channel": channel, "alert": alert, "limit": limit}
-        return self._get(Page[shapes.DeliveryView], "/alert-deliveries", **asked)
-
     # -- the audit log ----------------------------------------------------------------------------
 
     def audit(

@@ -22,16 +22,7 @@ from core.services.flips import Moved
 
 log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class Done:
-    """What came of a write that moves no alias: a sentence, and perhaps a secret, which is shown this once."""
-
-    said: str
-    secret: str | None = None
-
-
-Work = Callable[[Visit], Moved | Done]
+Work = Callable[[Visit], Moved]
 
 
 @dataclass(frozen=True)
@@ -39,22 +30,20 @@ class Press:
     """A trigger that was pressed: what for, which revision was on the screen, and the key of all that follows.
 
     ``version`` is the version asked for, ``undoes`` the revision to be undone, ``reason`` what the link brought.
-    On a page of records ``alias`` is the name of the page, which is no alias's, and ``about`` what there is meant.
     """
 
-    kind: str  # roll back | flip | undo | hold | release, or what a page of records asks
+    kind: str  # roll back | flip | undo | hold | release
     alias: str
     seen_revision: int
     version: str | None = None
     undoes: int | None = None
     reason: str = ""
     key: str = field(default_factory=lambda: uuid.uuid4().hex)
-    about: str = ""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a press. Without ``moved`` or ``done`` it was refused (``code`` says how) and nothing was changed.
+    """What came of a press. Without a result it was refused (``code`` says how) and nothing was changed.
 
     A fault whose effect is not known has the code ``unknown``.
     """
@@ -65,7 +54,6 @@ class Outcome:
     moved: Moved | None = None
     code: str = ""
     message: str = ""
-    done: Done | None = None
 
 
 # -- the dialog that is open ----------------------------------------------------------------------
@@ -79,13 +67,12 @@ def open_dialog(
     version: str | None = None,
     undoes: int | None = None,
     reason: str = "",
-    about: str = "",
 ) -> None:
     """A trigger was pressed: mint the press, and remember that its dialog is open.
 
     It is remembered so that whatever reruns the page (a theme, a connection that came back) draws the dialog again.
     """
-    st.session_state["press"] = Press(kind, alias, seen_revision, version, undoes, reason, about=about)
+    st.session_state["press"] = Press(kind, alias, seen_revision, version, undoes, reason)
     st.session_state["dialog_open"] = True
 
 
@@ -121,10 +108,6 @@ def attempt(doing: str, press: Press, work: Work) -> Outcome:
     ``doing`` completes the sentence "Could not …". Who that is was asked when the page was drawn, and is asked
     again here, because a session or a role may have ended while the page was open.
     """
-    earlier = last_outcome(press.alias)
-    if earlier is not None and earlier.done is not None and earlier.press.key == press.key:
-        close_dialog()
-        return earlier  # a second click; where an alias moves, its service tells by the key
     outcome = _tried(doing, press, work)
     outcomes: dict[str, Outcome] = st.session_state.setdefault("outcomes", {})
     outcomes[press.alias] = outcome
@@ -138,10 +121,7 @@ def _tried(doing: str, press: Press, work: Work) -> Outcome:
     now = installation().now()
     try:
         visit = session.recognised()
-        result = work(visit)
-        if isinstance(result, Done):
-            return Outcome(press, doing, visit.now, done=result)
-        return Outcome(press, doing, visit.now, moved=result)
+        return Outcome(press, doing, visit.now, moved=work(visit))
     except PinrailError as refusal:
         return Outcome(press, doing, now, code=refusal.code, message=str(refusal))
     except Exception as fault:  # a person must hear that the effect is not known, and the log why

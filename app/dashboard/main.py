@@ -33,13 +33,7 @@ class Page:
 
 PAGES: tuple[Page, ...] = (
     Page("screens/overview.py", "Overview", "overview", "Now", ":material/space_dashboard:", default=True),
-    Page("screens/alerts.py", "Alerts", "alerts", "Now", ":material/notifications:"),
     Page("screens/alias.py", "Alias", "alias", None, ":material/label:"),
-    Page("screens/versions.py", "Versions", "versions", "Records", ":material/deployed_code:"),
-    Page("screens/audit.py", "Audit", "audit", "Records", ":material/receipt_long:"),
-    Page("screens/gateways.py", "Gateways", "gateways", "Installation", ":material/dns:"),
-    Page("screens/access.py", "Access", "access", "Installation", ":material/group:"),
-    Page("screens/settings.py", "Settings", "settings", "Installation", ":material/settings:"),
 )
 """Every page. A new one is a file in ``screens`` and a line here."""
 
@@ -51,12 +45,6 @@ KEYS: tuple[tuple[str, str], ...] = (
 """The keyboard, as the menu explains it."""
 
 
-READ_ONLY = (
-    f'<div class="pr-strip pr-warn" role="note">{icon("lock")}<p><b>Read-only:</b> nothing can be changed from '
-    "here for now. Rollback still works from <code>pinrail rollback ALIAS</code></p></div>"
-)
-
-
 def show() -> None:
     """Draw the frame, then the page that the address names."""
     st.set_page_config(page_title="Pinrail", page_icon=str(MARK), layout="wide", initial_sidebar_state=220)
@@ -66,8 +54,6 @@ def show() -> None:
     visit = session.visit()
     with st.sidebar:
         _menu(visit)
-    if visit.pinrail.settings.read_only:
-        draw(READ_ONLY)
     current.run()
     if _is_demo(visit):
         # Last in the document and, by the style sheet, first to the eye: the outcome of an action comes first for

@@ -18,17 +18,15 @@ from starlette.types import ASGIApp, Lifespan
 from streamlit.file_util import get_static_dir
 from streamlit.web.bootstrap import load_config_options
 
-from app import logs
 from app.api.app import Beside, create_api
 from app.dashboard.front.compression import CompressedFiles
-from app.dashboard.front.exports import Exports
 from app.dashboard.front.gate import Gate
 from app.dashboard.front.headers import SecurityHeaders, policy
 from app.dashboard.front.signing import Front
 from app.dashboard.installation import hold
 from app.running.listening import Port, refuse_taken
 from app.settings import Settings
-from app.wiring import Pinrail, pinrail_for_people
+from app.wiring import Pinrail, ready_pinrail
 from core.errors import CannotStart
 from core.store import read_models
 
@@ -39,17 +37,12 @@ STREAMLIT_CONFIG = HERE.parent.parent / ".streamlit" / "config.toml"
 
 def run(settings: Settings) -> int:
     """Serve until told to stop; the exit code is returned."""
-    logs.set_up(settings, "dashboard")
     refuse_taken([Port(settings.host, settings.port, "--port")])
-    pinrail = pinrail_for_people(settings)
+    pinrail = ready_pinrail(settings)
     try:
         refuse_public_demo(pinrail)
         configure_streamlit(settings)
-        front = create(pinrail)
-        if settings.log_format == "json":
-            for library in ("streamlit", "uvicorn"):  # Streamlit gives both handlers of its own as it is loaded
-                logs.adopt(library)
-        Server(serving(front, settings)).run()
+        Server(serving(create(pinrail), settings)).run()
     finally:
         hold(None)
         pinrail.store.close()
@@ -75,7 +68,7 @@ def create(pinrail: Pinrail) -> Starlette:
 
 def fronted(pinrail: Pinrail, dashboard: ASGIApp, *, lifespan: Lifespan[Starlette] | None = None) -> Starlette:
     """``dashboard`` behind the gate, with the sign-in before it and the control API beside it."""
-    front, exports = Front(pinrail), Exports(pinrail)
+    front = Front(pinrail)
     static = Path(get_static_dir())
     return Starlette(
         routes=[
@@ -85,8 +78,6 @@ def fronted(pinrail: Pinrail, dashboard: ASGIApp, *, lifespan: Lifespan[Starlett
             Route("/sign-out", front.sign_out, methods=["POST"]),
             Route("/healthz", healthz),
             Route("/front/mark.svg", mark),
-            Route("/export/audit.csv", exports.csv),
-            Route("/export/audit.json", exports.json),
             Route("/a/{alias}", to_alias),
             Route("/a/{alias}/rollback", to_rollback),
             Mount("/", dashboard),

@@ -14,7 +14,6 @@ from typing import Any
 
 import aiohttp
 
-from app import logs
 from app.demo.workspace import key_of, requests, workspace
 from app.settings import Settings
 
@@ -38,8 +37,7 @@ async def _until_told(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     watching = asyncio.create_task(_stop_with_parent(stop))
-    logs.set_up(settings, "traffic")
-    await traffic(settings, stop=stop, say=logs.sayer(settings, "traffic"))
+    await traffic(settings, stop=stop)
     watching.cancel()
 
 

@@ -6,7 +6,7 @@ import time
 import orjson
 
 from app.gateway.asking import allowed, recognised, usable
-from app.gateway.exchange import Around, Exchange, request_id
+from app.gateway.exchange import Around, Exchange
 from app.gateway.refusals import InternalFault, MethodNotAllowed, UnknownPath
 from app.gateway.routes import HeaderPairs, Routes
 from app.gateway.wire import Receive, Scope, Send, refuse, send_whole
@@ -49,12 +49,11 @@ class Gateway:
             else:
                 await self._small(scope, send)
         except Exception:
-            headers = exchange.headers if exchange is not None else self.around.headers()
-            log.exception("A request to %s failed", scope["path"], extra={"request_id": request_id(headers)})
+            log.exception("A request to %s failed", scope["path"])
             if exchange is None or exchange.begun:
                 raise
             fault = InternalFault("The gateway failed at this request; its log says how.")
-            await refuse(send, fault, headers)
+            await refuse(send, fault, self.around.headers())
 
     async def _small(self, scope: Scope, send: Send) -> None:
         headers = self.around.headers()

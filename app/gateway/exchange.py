@@ -64,11 +64,6 @@ class Around:
         return standing.routes
 
 
-def request_id(headers: HeaderPairs) -> str:
-    """The id that an answer with these headers carries."""
-    return dict(headers)[b"x-pinrail-request-id"].decode()
-
-
 class Begun(NamedTuple):
     """An answer of which the first bytes are here; none if it is empty."""
 
@@ -111,11 +106,6 @@ class Exchange:
         self._over = False
         self.begun = False
         """Whether an answer is under way, so that no other can be given."""
-
-    @property
-    def headers(self) -> HeaderPairs:
-        """The headers of whatever answer this request gets, its id among them."""
-        return list(self._headers)
 
     async def run(self) -> None:
         """Answer, or refuse in OpenAI's error shape."""

@@ -17,7 +17,6 @@ from types import FrameType
 
 import uvicorn
 
-from app import logs
 from app.gateway.disk_copy import DiskCopy
 from app.gateway.endpoints import Gateway
 from app.gateway.exchange import Around
@@ -85,7 +84,8 @@ def create(pinrail: Pinrail, *, provider: ChatProvider | None = None) -> Replica
 
 def run(settings: Settings) -> int:
     """Serve until told to stop; the exit code."""
-    logs.set_up(settings, "gateway")
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it would tell of each look at the schema
     pinrail = open_pinrail(settings)
     replica = create(pinrail)
     with listening(settings.host, settings.gateway_port) as listener:

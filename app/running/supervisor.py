@@ -50,20 +50,13 @@ def comeback(how: str, *, failures_in_a_row: int, ever_ready: bool) -> Comeback:
     return Comeback(pause_s, f"{how}; starting it again in {pause_s:g} s")
 
 
-def run(
-    parts: Sequence[Part],
-    *,
-    say: Say,
-    when_ready: Callable[[], None] | None = None,
-    pass_on: Callable[[str, str], None] | None = None,
-) -> int:
+def run(parts: Sequence[Part], *, say: Say, when_ready: Callable[[], None] | None = None) -> int:
     """Keep the parts running until told to stop: 0 after that, 1 when one of them could not be made to run.
 
-    Runs in the main thread, because only that hears signals. ``when_ready`` is called once, when all are. ``pass_on``
-    is given a part's name and a line of it, which is said with the name before it otherwise.
+    Runs in the main thread, because only that hears signals. ``when_ready`` is called once, when all are.
     """
     refuse_taken(port for part in parts for port in part.ports)
-    crew = _Crew(parts, say, pass_on)
+    crew = _Crew(parts, say)
     with crew.hearing_signals():
         return crew.work(when_ready)
 
@@ -71,15 +64,14 @@ def run(
 class _Crew:
     """All parts, and what to do with them next."""
 
-    def __init__(self, parts: Sequence[Part], say: Say, pass_on: Callable[[str, str], None] | None) -> None:
+    def __init__(self, parts: Sequence[Part], say: Say) -> None:
         self._say_aloud = say
         self._speaking = threading.Lock()
         self._asked_to_stop = 0
         self._warden = Warden()
         self._ever_ready = False
         width = max((len(part.name) for part in parts), default=0)
-        self._pass_on = pass_on or (lambda name, line: self.say(f"{name.ljust(width)} | {line}"))
-        self._seats = [_Seat(part, self._warden, self.say, self._pass_on) for part in parts]
+        self._seats = [_Seat(part, self._warden, self.say, width) for part in parts]
 
     def say(self, line: str) -> None:
         with self._speaking:
@@ -149,11 +141,11 @@ class _Crew:
 class _Seat:
     """One part's place in the crew: the process that fills it now, and how it has fared."""
 
-    def __init__(self, part: Part, warden: Warden, say: Say, pass_on: Callable[[str, str], None]) -> None:
+    def __init__(self, part: Part, warden: Warden, say: Say, width: int) -> None:
         self.part = part
         self._warden = warden
         self._say = say
-        self._pass_on = pass_on
+        self._label = part.name.ljust(width)
         self._process: PartProcess | None = None
         self._failures_in_a_row = 0
         self._ever_ready = False
@@ -175,7 +167,7 @@ class _Seat:
         self._process = PartProcess(part.command, part.env, part.health_url, self._warden, self._forward)
 
     def _forward(self, line: str) -> None:
-        self._pass_on(self.part.name, line)
+        self._say(f"{self._label} | {line}")
 
     def look(self) -> bool:
         """See to the part; false when it is given up."""

@@ -46,19 +46,8 @@ EVENTS: Mapping[str, str] = {
     "token.revoked": "an API token was revoked",
     "caller.created": "a caller key was created",
     "caller.revoked": "a caller key was revoked",
-    "alert.raised": "a condition was found and an alert raised",
-    "alert.acknowledged": "somebody took an alert",
-    "alert.escalated": "nobody acknowledged an alert in time",
-    "alert.silenced": "nobody is told of an alert for a while, or a silence was ended",
-    "alert.resolved": "an alert ended",
-    "alert_channel.added": "an alert channel was added",
-    "alert_channel.changed": "an alert channel was changed",
-    "alert_channel.removed": "an alert channel was removed",
-    "alert_channel.tested": "a test was sent through an alert channel",
     "store.seeded": "the demo workspace was written into an empty store",
     "store.pruned": "expired sessions, attempts and old traffic windows were removed",
-    "store.backed_up": "a backup of the whole store was written",
-    "store.restored": "a backup was put in the place of the whole store; all before it in this log is the backup's",
 }
 """Every kind of audit event and what it says. The outcome of an event is done or refused."""
 

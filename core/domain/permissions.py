@@ -112,13 +112,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("registry:write", Role.OPERATOR, False, "register versions, prompts, data versions, known issues"),
     Action("provider:write", Role.ADMIN, False, "register or change a provider"),
     Action("audit:read", Role.VIEWER, False, "read and verify the audit log"),
-    Action("alert:read", Role.VIEWER, True, "see alerts and what was sent about them"),
-    Action("alert:handle", Role.OPERATOR, True, "acknowledge, resolve and silence alerts"),
-    Action("alert_channel:read", Role.VIEWER, False, "see the alert channels, which hold no secret"),
-    Action("alert_channel:write", Role.ADMIN, False, "add, change, remove and test alert channels"),
     Action("store:prune", Role.ADMIN, False, "remove what has expired: sessions, attempts, old traffic windows"),
-    Action("store:backup", Role.ADMIN, False, "write a backup of the whole store"),
-    Action("store:restore", Role.ADMIN, False, "put a backup in the place of the whole store"),
     Action("access:read", Role.VIEWER, False, "see who holds which role"),
     Action("access:write", Role.ADMIN, False, "manage people, grants, callers and everybody's tokens"),
     Action("token:own", Role.VIEWER, False, "manage tokens and the password of one's own", True),
@@ -130,17 +124,11 @@ _READS = frozenset(a.name for a in ACTIONS if a.name.endswith(":read"))
 SCOPES: tuple[Scope, ...] = (
     Scope("full", frozenset(_BY_NAME), "everything its person may do"),
     Scope("read", _READS, "reading only"),
-    Scope(
-        "rollback",
-        _READS | {"alias:roll_back", "alias:hold", "alert:handle"},
-        "reading, rolling back, holding and releasing, handling alerts",
-    ),
+    Scope("rollback", _READS | {"alias:roll_back", "alias:hold"}, "reading, rolling back, holding and releasing"),
     Scope(
         "operate",
-        _READS
-        | {"alias:create", "alias:describe", "alias:flip", "alias:roll_back", "alias:hold", "registry:write"}
-        | {"alert:handle"},
-        "reading, moving aliases, registering versions and handling alerts",
+        _READS | {"alias:create", "alias:describe", "alias:flip", "alias:roll_back", "alias:hold", "registry:write"},
+        "reading, moving aliases and registering versions",
     ),
 )
 

@@ -65,7 +65,7 @@ def sign_in(store: Store, name: str, password: str, *, address: str = "", now: d
         known = person.password_hash if person is not None else None
     right = _matches(password, known or _NOBODY)
     secret = secrets.token_urlsafe(32)
-    with store.unit_of_work(of_a_session=True) as session:
+    with store.unit_of_work() as session:
         # Counted again under the lock: of a hundred guesses sent at once, all but five must be in vain.
         refuse_flood(session, name, address, now)
         person = session.get(PersonRow, name) if is_slug(name) else None
@@ -122,7 +122,7 @@ def _person_actor(session: Session, name: str) -> Actor:
 
 def sign_out(store: Store, secret: str, *, now: datetime) -> None:
     """End one's own session; a session that ended already stays ended."""
-    with store.unit_of_work(of_a_session=True) as session:
+    with store.unit_of_work() as session:
         row = session.get(SessionRow, _digest(secret))
         if row is None or row.ended_at is not None:
             return

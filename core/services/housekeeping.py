@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import cast
 
-from sqlalchemy import ColumnElement, CursorResult, and_, delete, exists, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, CursorResult, and_, delete, exists, func, select, tuple_
 from sqlmodel import SQLModel, col
 
 from core.domain import aliases
@@ -17,13 +17,12 @@ from core.domain.permissions import Actor, insist, rule_on
 from core.domain.schedule import slot_at
 from core.services.attempts import ATTEMPTS_WINDOW
 from core.services.recording import change, event
-from core.store import audit_log, leases, repositories
+from core.store import audit_log, repositories
 from core.store.audit_log import Verified
 from core.store.database import Store
 from core.store.tables import (
     AcknowledgementRow,
     AttemptRow,
-    DeliveryRow,
     IdempotencyRow,
     JobRunRow,
     ReplicaRow,
@@ -38,9 +37,6 @@ KEEP_KEYS = timedelta(days=7)
 # stand in, and a receipt would say that a gateway took days.
 KEEP_REPLICAS = timedelta(days=7)
 KEEP_RUNS = timedelta(days=30)
-KEEP_QUIET_RUNS = timedelta(days=2)
-"""Runs that found nothing to do: with a job every few seconds there are many."""
-KEEP_DELIVERIES = timedelta(days=90)
 HOLD_IS_LONG = timedelta(hours=24)
 
 BATCH = 2000
@@ -117,16 +113,10 @@ def _spent(now: datetime, keep_windows: timedelta) -> tuple[_Spent, ...]:
                 ~exists().where(col(AcknowledgementRow.replica) == col(ReplicaRow.id)),
             ),
         ),
-        _Spent("job runs", JobRunRow, or_(col(JobRunRow.scheduled_for) < now - KEEP_RUNS, _quiet(now))),
-        _Spent("alert deliveries", DeliveryRow, col(DeliveryRow.ended_at) < now - KEEP_DELIVERIES),
+        _Spent("job runs", JobRunRow, col(JobRunRow.scheduled_for) < now - KEEP_RUNS),
         _Spent("sessions", SessionRow, last_use < today - KEEP_SESSIONS, matters=True),
         _Spent("traffic windows", WindowRow, col(WindowRow.start) < today - keep_windows, matters=True),
     )
-
-
-def _quiet(now: datetime) -> ColumnElement[bool]:
-    nothing_to_do = and_(col(JobRunRow.outcome) == leases.DONE, col(JobRunRow.note) == "")
-    return and_(nothing_to_do, col(JobRunRow.scheduled_for) < now - KEEP_QUIET_RUNS)
 
 
 def _batches(store: Store, spent: _Spent, left: int, batch: int) -> Iterator[int]:

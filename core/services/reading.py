@@ -1,7 +1,7 @@
 """What somebody may see: every reading that is not part of a write, ruled on like a write."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
@@ -9,7 +9,7 @@ from sqlmodel import Session, col
 
 from core.domain import aliases
 from core.domain.aliases import Revision, RollbackTarget
-from core.domain.events import EVENTS
+from core.domain.events import EVENTS, Event
 from core.domain.names import no_such
 from core.domain.permissions import Actor, insist, rule_on
 from core.domain.receipts import Receipt, Replica
@@ -20,7 +20,6 @@ from core.services.access import Person
 from core.store import audit_log, read_models, repositories
 from core.store.audit_log import Verified
 from core.store.database import Store
-from core.store.read_audit import Entry
 from core.store.tables import AuditRow, LedgerRow, ReplicaRow
 
 MAX_PAGE = 500
@@ -119,6 +118,15 @@ def replicas(store: Store, actor: Actor) -> list[Replica]:
 
 
 # -- the audit log --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An event with its place in the log and the hash that binds it there."""
+
+    seq: int
+    event: Event
+    hash: str
 
 
 def audit(

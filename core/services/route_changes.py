@@ -2,8 +2,7 @@
 
 Every change counts the serial up by one, and a revision keeps the serial it was committed under. So if the serials
 since a table are those of revisions, without a gap, nothing but aliases changed: one question tells all. Otherwise
-(a provider, a key, a version new to this table) the table is loaded anew. So it is when the serial went back, which
-means that an older state of the store was put in its place.
+(a provider, a key, a version new to this table, a store restored from a backup) the table is loaded anew.
 """
 
 from collections.abc import Sequence
@@ -26,9 +25,9 @@ def refreshed(store: Store, table: RouteTable) -> RouteTable:
         serial, moves = _moves_since(session, table.serial)
     if serial == table.serial:
         return table
-    if serial < table.serial:
-        return serving.load_table(store)
     aliases = _moved(table, moves)
+    if serial < table.serial:  # a store that was put back to an earlier day knows nothing of what came after it
+        return serving.load_table(store)
     known = all(name in table.targets for route in aliases.values() for name in serving.versions_of(route))
     if known and [move.serial for move in moves] == list(range(table.serial + 1, serial + 1)):
         return replace(table, serial=serial, aliases=aliases)

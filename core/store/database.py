@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url, select, text
 from sqlmodel import Session
 
-from core.errors import CannotStart, InvalidInput, PinrailError, ReadOnly, SchemaOutdated, StoreError, StoreUnreachable
+from core.errors import CannotStart, InvalidInput, PinrailError, SchemaOutdated, StoreError, StoreUnreachable
 from core.store import watching
 from core.store.sqlite_file import StoreFile
 from core.store.tables import LedgerRow
@@ -25,16 +25,12 @@ LOCK_PATIENCE_S = 10
 
 @dataclass(frozen=True)
 class Store:
-    """An open store: ``writes`` takes the lock at BEGIN, ``reads`` never does. Nothing is migrated by opening.
-
-    ``read_only`` is for a process that must not write for now; only sessions begin and end there.
-    """
+    """An open store: ``writes`` takes the lock at BEGIN, ``reads`` never does. Nothing is migrated by opening."""
 
     url: str
     dialect: str
     writes: Engine
     reads: Engine
-    read_only: bool = False
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -53,31 +49,20 @@ class Store:
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """A short write of rows nobody watches: heartbeats, windows, sessions. Commits at the end."""
-        self._refuse_while_read_only()
         with in_our_words(), Session(self.writes, expire_on_commit=False) as session:
             yield session
             _commit(session)
 
     @contextmanager
-    def unit_of_work(self, *, of_a_session: bool = False) -> Iterator[Session]:
+    def unit_of_work(self) -> Iterator[Session]:
         """A change to watched rows: takes the lock first, commits at the end, or rolls back as a whole.
 
         Raises UnrecordedChange, and changes nothing, when a watched row changed without an audit event.
-        ``of_a_session``: somebody signs in or out, which a read-only dashboard allows, or nobody could look at it.
         """
-        if not of_a_session:
-            self._refuse_while_read_only()
         with in_our_words(), Session(self.writes.execution_options(durable=True), expire_on_commit=False) as session:
             session.info["ledger"] = _locked_ledger(session)
             yield session
             _commit(session)
-
-    def _refuse_while_read_only(self) -> None:
-        if self.read_only:
-            raise ReadOnly(
-                "This dashboard and its API are read-only for now (PINRAIL_READ_ONLY). Nothing was changed. "
-                "`pinrail rollback ALIAS` still works on a machine that has the store's address."
-            )
 
     def close(self) -> None:
         """Let every connection go."""
@@ -205,21 +190,6 @@ def _translated(fault: exc.SQLAlchemyError) -> PinrailError | None:
     if "already exists" in cause:
         return StoreError(
             f"The database holds something that Pinrail did not make: {cause}. Give Pinrail a database of its own."
-        )
-    if "disk is full" in cause or state == "53100":
-        return StoreError(
-            f"The store's disk is full ({cause}). Nothing was changed. Make room where the store is; gateways go on "
-            "with the revisions they know."
-        )
-    if "readonly database" in cause or state == "25006":
-        return StoreError(
-            f"The store cannot be written to, it is read-only ({cause}). Nothing was changed. Look at its disk and its "
-            "rights, or at whether this database is a replica."
-        )
-    if "unable to open database file" in cause:
-        return StoreUnreachable(
-            f"The store did not take this: {cause}. Nothing was changed. See that its folder is there and can be "
-            "written to, which SQLite needs even to read."
         )
     if isinstance(fault, exc.DataError):
         return InvalidInput(f"The store cannot keep a value: {cause}. Nothing was changed.")

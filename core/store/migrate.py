@@ -33,21 +33,15 @@ def upgrade(store: Store) -> bool:
     """Bring the schema up to date; True if anything was done. SchemaTooNew when a newer program wrote it."""
     # What a migration does to the tables is no change that somebody made: it needs no audit event.
     with in_our_words(), store.writes.execution_options(migrating=True).begin() as connection:
-        wait_for_turn(connection)
+        _wait_for_turn(connection)
         at = MigrationContext.configure(connection).get_current_revision()
         _refuse_newer(at)
         if at == newest():
             return False
-        upgrade_to(connection, newest())
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
         return True
-
-
-def upgrade_to(connection: Connection, revision: str) -> None:
-    """Bring the schema to ``revision`` within the transaction of ``connection``; SchemaTooNew if it is not known."""
-    _refuse_newer(revision)
-    config = _config()
-    config.attributes["connection"] = connection
-    command.upgrade(config, revision)
 
 
 def check_schema(store: Store) -> None:
@@ -71,8 +65,7 @@ def _config() -> Config:
     return config
 
 
-def wait_for_turn(connection: Connection) -> None:
-    """Let nobody else migrate or restore until this transaction ends (on SQLite that is so already)."""
+def _wait_for_turn(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
 

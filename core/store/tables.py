@@ -7,7 +7,7 @@ Domain values are apart from rows on purpose (see ``docs/adr``): ``repositories`
 from datetime import date, datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, BigInteger, Column, Index, MetaData, UniqueConstraint, text
+from sqlalchemy import JSON, BigInteger, Column, Index, MetaData, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 NAMING = {
@@ -341,109 +341,6 @@ class JobRunRow(Base, table=True):
     note: str = ""
 
 
-# -- alerts ---------------------------------------------------------------------------------------
-
-
-class SightingRow(Base, table=True):
-    """What earlier looks at a condition remember: since when it holds, and when it was last found."""
-
-    __tablename__ = "alert_sighting"
-    key: str = Field(primary_key=True)
-    since: datetime
-    last: datetime
-
-
-class AlertRow(Base, table=True):
-    """One alert as it stands; of those with the same key at most one is not resolved."""
-
-    __tablename__ = "alert"
-    __table_args__ = (
-        Index(
-            "uq_alert_unresolved",
-            "key",
-            unique=True,
-            sqlite_where=text("state <> 'resolved'"),
-            postgresql_where=text("state <> 'resolved'"),
-        ),
-    )
-    id: int | None = Field(default=None, primary_key=True)
-    key: str = Field(index=True)
-    watch: str
-    severity: str
-    title: str
-    because: str
-    alias: str | None = Field(default=None, index=True)
-    owner: str | None = None
-    path: str
-    state: str = Field(index=True)
-    opened_at: datetime
-    acknowledged_at: datetime | None = None
-    acknowledged_by: str | None = None
-    resolved_at: datetime | None = None
-    resolved_by: str | None = None
-    resolved_by_person: bool = False
-    silenced_until: datetime | None = None
-    silenced_by: str | None = None
-    escalated_at: datetime | None = None
-    changes: int
-
-
-class AlertChangeRow(Base, table=True):
-    """One thing that happened to an alert; ``id`` is the event id that channels are told."""
-
-    __tablename__ = "alert_change"
-    __table_args__ = (UniqueConstraint("alert", "number"),)
-    id: str = Field(primary_key=True)
-    alert: int = Field(foreign_key="alert.id")
-    number: int
-    did: str
-    at: datetime
-    by: str
-    reason: str
-
-
-class AlertChannelRow(Base, table=True):
-    """Somewhere alerts are sent; secrets are kept as the names of environment variables."""
-
-    __tablename__ = "alert_channel"
-    name: str = Field(primary_key=True)
-    kind: str
-    url: str | None = None
-    url_env: str | None = None
-    secret_env: str | None = None
-    user_env: str | None = None
-    sender: str | None = None
-    recipients: list[str] = Field(sa_column=_json())
-    least: str
-    escalations_only: bool
-    enabled: bool
-    added_at: datetime
-    added_by: str
-
-
-class DeliveryRow(Base, table=True):
-    """What one channel is to be told, how often that was tried, and how it went. Without a change it is a test."""
-
-    __tablename__ = "alert_delivery"
-    __table_args__ = (
-        UniqueConstraint("channel", "event_id"),
-        Index("ix_alert_delivery_queue", "state", "channel", "id"),
-    )
-    id: int | None = Field(default=None, primary_key=True)
-    channel: str
-    event_id: str
-    change: str | None = Field(default=None, foreign_key="alert_change.id", index=True)
-    asked_by: str
-    state: str
-    created_at: datetime = Field(index=True)
-    attempts: int = 0
-    next_at: datetime
-    claim: str | None = None
-    claimed_until: datetime | None = None
-    ended_at: datetime | None = None
-    note: str = ""
-
-
 WATCHED: frozenset[type[SQLModel]] = frozenset(
     {
         ProviderRow,
@@ -458,8 +355,6 @@ WATCHED: frozenset[type[SQLModel]] = frozenset(
         GrantRow,
         TokenRow,
         CallerKeyRow,
-        AlertRow,
-        AlertChannelRow,
     }
 )
 """Rows that no transaction may change without an audit event."""

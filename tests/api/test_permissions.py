@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,13 +9,9 @@ from fastapi.routing import APIRoute
 
 from app.api.app import create_api
 from app.api.doors import ACTION, ANYBODY
-from core.domain.alert_channels import Channel
-from core.domain.alerts import Found, Severity
-from core.domain.permissions import ACTIONS, Actor, Grant, Role, rule_on, system
+from core.domain.permissions import ACTIONS, Actor, Grant, Role, rule_on
 from core.domain.versions import DataVersion
-from core.services import access, alerting, callers, channels, registry
-from core.services.watches import Watch
-from core.store.looking import Seen
+from core.services import access, callers, registry
 from tests.api.world import ROOT, Caller, World
 
 ACTIONS_BY_NAME = {action.name: action for action in ACTIONS}
@@ -57,21 +52,6 @@ class Case:
         )
         return token.id
 
-    def alert(self) -> int:
-        """An alert of the case's alias, and of nothing else."""
-        at, now = self.world.pinrail, self.world.pinrail.now()
-        found = Found(f"hold-long:{self.alias}", "held", "held by dana", self.alias, None, "/")
-        watch = Watch("hold-long", Severity.WARNING, lambda _seen: iter([found]), "is held")
-        seen, later = Seen(now), timedelta(days=1)
-        alerting.look(at.store, system("scheduler"), seen, escalate_after=later, watches=(watch,), now=now)
-        return alerting.alert_list(at.store, ROOT, alias=self.alias)[0].id
-
-    def channel(self) -> str:
-        """The name of an alert channel."""
-        at, name = self.world.pinrail, self.world.fresh("channel")
-        made = Channel(name, "slack", url_env="SLACK_URL")
-        return channels.add_channel(at.store, ROOT, made, now=at.now()).name
-
     def key(self) -> str:
         """The id of a caller key."""
         at = self.world.pinrail
@@ -106,14 +86,6 @@ def disabled(case: Case) -> Example:
 
 def provider(case: Case) -> Any:
     return {"name": case.world.fresh("provider"), "kind": "recorded", "base_url": "http://127.0.0.1:9/v1"}
-
-
-def channel(case: Case) -> Any:
-    return {"name": case.world.fresh("channel"), "kind": "slack", "url_env": "SLACK_URL"}
-
-
-def in_an_hour(case: Case) -> str:
-    return (case.world.pinrail.now() + timedelta(hours=1)).isoformat()
 
 
 EXAMPLES: dict[str, Callable[[Case], Example]] = {
@@ -169,18 +141,6 @@ EXAMPLES: dict[str, Callable[[Case], Example]] = {
     "set_password": person("password", {"password": "long enough for this"}),
     "revoke_sessions": person("sessions/revoke"),
     "get_status": plain("/status"),
-    "list_alerts": plain("/alerts"),
-    "get_alert": lambda case: Example(f"/alerts/{case.alert()}"),
-    "acknowledge_alert": lambda case: Example(f"/alerts/{case.alert()}/acknowledge", {}),
-    "resolve_alert": lambda case: Example(f"/alerts/{case.alert()}/resolve", {}),
-    "silence_alert": lambda case: Example(f"/alerts/{case.alert()}/silence", {"until": in_an_hour(case)}),
-    "list_alert_channels": plain("/alert-channels"),
-    "get_alert_channel": lambda case: Example(f"/alert-channels/{case.channel()}"),
-    "add_alert_channel": lambda case: Example("/alert-channels", channel(case)),
-    "change_alert_channel": lambda case: Example(f"/alert-channels/{case.channel()}", {"least": "critical"}),
-    "remove_alert_channel": lambda case: Example(f"/alert-channels/{case.channel()}"),
-    "test_alert_channel": lambda case: Example(f"/alert-channels/{case.channel()}/test"),
-    "list_alert_deliveries": plain("/alert-deliveries"),
     "list_gateways": plain("/gateways"),
     "list_audit_events": plain("/audit"),
     "get_audit_head": plain("/audit/head"),
@@ -302,11 +262,7 @@ def test_every_route_names_an_action_that_exists_and_says_what_it_does(world: Wo
 def test_every_action_is_behind_some_route(world: World):
     behind = {operation[ACTION] for *_, operation in operations(world)}
 
-    assert set(ACTIONS_BY_NAME) - behind == {
-        "store:prune",  # the scheduler's alone
-        "store:backup",  # what works on the store itself has no route
-        "store:restore",
-    }
+    assert set(ACTIONS_BY_NAME) - behind == {"store:prune"}, "only housekeeping is the scheduler's alone"
 
 
 def test_no_route_hides_from_the_document(world: World):

@@ -1,4 +1,4 @@
-"""Runs the benchmarks and prints a table and JSON: `python3 -m tests bench [NAME…] [--events N] [--json FILE]`."""
+"""Runs the benchmarks and prints a table and JSON: `python3 -m tests bench [NAME…] [--json FILE]`."""
 
 import argparse
 import json
@@ -7,13 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import audit, gateway_overhead, propagation
+from tests.benchmarks import gateway_overhead, propagation
 from tests.benchmarks.machine import Skipped, facts
 
-BENCHMARKS: Mapping[str, tuple[Callable[..., dict[str, Any]], Callable[[dict[str, Any]], str]]] = {
+BENCHMARKS: Mapping[str, tuple[Callable[[], dict[str, Any]], Callable[[dict[str, Any]], str]]] = {
     "gateway": (gateway_overhead.run, gateway_overhead.shown),
     "propagation": (propagation.run, propagation.shown),
-    "audit": (audit.run, audit.shown),
 }
 
 
@@ -22,9 +21,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python3 -m tests bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"any of: {', '.join(BENCHMARKS)}; all when left out")
     parser.add_argument("--json", type=Path, help="write the figures to this file as well")
-    parser.add_argument("--events", type=int, default=audit.EVENTS, help="how long a log `audit` measures")
     given = parser.parse_args(arguments)
-    options: Mapping[str, dict[str, Any]] = {"audit": {"events": given.events}}
     unknown = [name for name in given.names if name not in BENCHMARKS]
     if unknown:
         parser.error(f"there is no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
@@ -32,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
     for name in given.names or BENCHMARKS:
         measure, shown = BENCHMARKS[name]
         try:
-            report[name] = measure(**options.get(name, {}))
+            report[name] = measure()
             print(shown(report[name]), flush=True)
         except Skipped as reason:
             report[name] = {"skipped": str(reason)}

@@ -133,9 +133,9 @@ def stop_the_clock(patch: pytest.MonkeyPatch, clock: SetClock) -> None:
 
 
 def _modules_that_ask_for_the_present() -> list[Any]:
-    from app.cli import alerts, aliases, callers, tokens
+    from app.cli import aliases, callers, tokens
 
-    return [screen, alerts, aliases, callers, tokens]
+    return [screen, aliases, callers, tokens]
 
 
 _PRESENT = _modules_that_ask_for_the_present()

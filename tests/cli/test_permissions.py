@@ -3,7 +3,6 @@
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,12 +11,9 @@ from app.api import shapes
 from app.cli.local_door import LocalDoor
 from app.settings import Settings
 from app.wiring import Pinrail
-from core.domain.alerts import Found, Severity
-from core.domain.permissions import ACTIONS, SCOPES, Grant, Role, rule_on, system
+from core.domain.permissions import ACTIONS, SCOPES, Grant, Role, rule_on
 from core.errors import NotPermitted, PinrailError
-from core.services import access, alerting, reading
-from core.services.watches import Watch
-from core.store.looking import Seen
+from core.services import access, reading
 from tests.cli.desk import ROOT, alias_of, desk_on, furnished, token_of
 
 MINE, OTHER = "mine", "other"
@@ -31,19 +27,6 @@ def move(verb: str, body: type[shapes.Write] = shapes.Write, **more: Any) -> Att
         return door.move(verb, alias, body(seen_revision=newest, **more), key=f"key-{number}")  # type: ignore[arg-type]
 
     return attempt
-
-
-def _alert_of(door: LocalDoor, alias: str) -> int:
-    """An alert of ``alias`` that somebody raised once."""
-    store, now = door.pinrail.store, door.pinrail.now()
-    known = alerting.alert_list(store, ROOT, alias=alias)
-    if not known:
-        found = Found(f"hold-long:{alias}", "held", "held by dana", alias, None, "/")
-        watch = Watch("hold-long", Severity.WARNING, lambda _seen: iter([found]), "is held")
-        later = timedelta(days=1)
-        alerting.look(store, system("scheduler"), Seen(now), escalate_after=later, watches=(watch,), now=now)
-        known = alerting.alert_list(store, ROOT, alias=alias)
-    return known[0].id
 
 
 ATTEMPTS: dict[str, Attempt] = {
@@ -65,18 +48,12 @@ ATTEMPTS: dict[str, Attempt] = {
     "audit:read": lambda door, _alias, _n: door.audit_head(),
     "access:read": lambda door, _alias, _n: door.people(),
     "access:write": lambda door, _alias, n: door.create_caller(shapes.CreateCallerKey(caller=f"c-{n}"), key=f"key-{n}"),
-    "alert:read": lambda door, alias, _n: door.alert(_alert_of(door, alias)),
-    "alert:handle": lambda door, alias, n: door.acknowledge(
-        _alert_of(door, alias), shapes.HandleAlert(reason=f"reason {n}")
-    ),
-    "alert_channel:read": lambda door, _alias, _n: door.channels(),
-    "alert_channel:write": lambda door, _alias, n: door.remove_channel(f"no-such-{n}"),
     "token:own": lambda door, _alias, n: door.create_token(
         shapes.CreateToken(name=f"t-{n}", scope=door.actor.scope.name if door.actor.scope else "read"), key=f"key-{n}"
     ),
 }
-NO_COMMAND = {"store:prune", "store:backup", "store:restore"}
-"""Only the scheduler prunes; a backup is no business of a door, and tested with its commands."""
+NO_COMMAND = {"store:prune"}
+"""Only the scheduler does it."""
 
 PER_ALIAS = {action.name for action in ACTIONS if action.per_alias}
 HELD = [(None, None), *((role, None) for role in Role), *((role, MINE) for role in Role)]
@@ -119,10 +96,7 @@ def test_a_token_may_do_exactly_what_the_table_says(
             refused, why = _refused(ATTEMPTS[action], door, alias, next(numbers))
             assert refused is not ruling.allowed, f"{action} on {alias} with {only}: {ruling.because}"
             if refused:
-                # Whoever may see no alert at all is not even told which alias an alert's number belongs to.
-                sees_none = not any(rule_on(actor, "alert:read", one).allowed for one in (MINE, OTHER))
-                unseen = action.startswith("alert:") and sees_none
-                assert ruling.because in why or unseen
+                assert ruling.because in why
 
 
 def _refused(attempt: Attempt, door: LocalDoor, alias: str, number: int) -> tuple[bool, str]:

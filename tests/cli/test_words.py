@@ -4,9 +4,8 @@ from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 
-from app.cli.options import day, microdollars
+from app.cli.options import day, future, microdollars, past
 from app.cli.words import latency, length, listed, moment, one_line, price, safe, share, yes
-from app.times import future, past
 from core.errors import InvalidInput
 
 NOW = datetime(2026, 11, 24, 2, 15, 4, tzinfo=UTC)

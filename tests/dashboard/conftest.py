@@ -43,7 +43,7 @@ def _held(made: Stage) -> Iterator[Stage]:
 def look(monkeypatch: pytest.MonkeyPatch) -> Look:
     """Open a page as somebody: ``look(stage, "oncall", "alias", name="prod-math")``."""
 
-    def looked(at: Stage, person: str | None, page: str = "overview", /, **parameters: str) -> AppTest:
+    def looked(at: Stage, person: str | None, page: str = "overview", **parameters: str) -> AppTest:
         secret = at.secret_of(person) if person else None
         monkeypatch.setattr(session, "secret", lambda: secret)
         app = AppTest.from_file(str(MAIN), default_timeout=30)

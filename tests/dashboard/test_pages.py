@@ -2,9 +2,6 @@
 
 from datetime import UTC, datetime, timedelta
 
-from app.dashboard.installation import hold
-from app.settings import Settings
-from app.wiring import Pinrail, SystemClock
 from core.domain.permissions import Grant, Role
 from core.services import access, flips, registry, serving
 from tests.dashboard.conftest import text_of
@@ -284,15 +281,3 @@ def test_a_hold_of_more_than_a_day_needs_attention(full, look):
     with gateways(full.store, "gateway-1"):
         said = text_of(look(full, "oncall"))
     assert "Held by local:tests: audit." in said
-
-
-# -- read-only --------------------------------------------------------------------------------------
-
-
-def test_a_read_only_dashboard_says_so_on_every_page_and_what_still_works(full, look):
-    hold(Pinrail(Settings(read_only=True), full.store, SystemClock()))
-    for app in (look(full, "oncall"), look(full, "oncall", "alias", name=ALIAS)):
-        assert "Read-only: nothing can be changed from here" in text_of(app)
-        assert "pinrail rollback ALIAS" in text_of(app)
-    hold(Pinrail(Settings(), full.store, SystemClock()))
-    assert "Read-only" not in text_of(look(full, "oncall"))

@@ -7,21 +7,15 @@ from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 
 from app.api.app import PREFIX
-from app.dashboard import audit_filter, outcomes, server
+from app.dashboard import outcomes, server
 from app.dashboard.main import KEYS, PAGES
 from app.dashboard.main import Page as DashboardPage
-from app.dashboard.screens.access import PARTS
-from app.dashboard.screens.gateways import LOOKS as GATEWAY_LOOKS
 from app.dashboard.screens.overview import SHOWS
-from app.dashboard.version_parts import STANDINGS
 from app.dashboard.widgets import ATTENTION, STATES
 from app.settings import Settings
 from app.wiring import open_pinrail
 from core.domain.permissions import Role
 from core.store.attention import FALLING_BACK, LATE_AFTER
-from core.store.read_audit import MOST_EXPORTED
-from core.store.read_gateways import NEWEST
-from core.store.read_gateways import STATES as GATEWAY_STATES
 from core.store.read_models import ERRORS_DEGRADED, FORMAT_DEGRADED
 from tests.docs.pages import Page
 
@@ -98,42 +92,3 @@ def test_every_parameter_of_the_alias_page_is_named():
 @pytest.mark.parametrize("role", Role)
 def test_every_role_is_explained(role: Role):
     assert role.value in first_cells("Who may what")
-
-
-# -- the records pages ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("look", STANDINGS.values(), ids=STANDINGS)
-def test_every_standing_of_a_version_is_explained(look):
-    assert look.word in first_cells("Versions")
-
-
-@pytest.mark.parametrize("state", GATEWAY_LOOKS)
-def test_every_state_of_a_gateway_is_explained_as_the_code_explains_it(state):
-    told = {cells[0]: cells[1] for cells in (row.strip("| ").split(" | ") for row in _table_lines("Gateways"))}
-    meaning = GATEWAY_STATES[state]
-    assert told[GATEWAY_LOOKS[state].word] == f"{meaning[0].upper()}{meaning[1:]}."
-
-
-def test_every_part_of_access_is_explained():
-    assert first_cells("Access")[1:] == list(PARTS)
-    assert re.findall(r"`([^`]+)`", PAGE.rows("Parameters of the records pages")["part"][0]) == list(PARTS)
-
-
-def test_every_parameter_of_a_records_page_is_named():
-    read: set[str] = set(audit_filter.FIELDS)
-    for name in ("versions", "audit", "access"):
-        source = (server.HERE / "screens" / f"{name}.py").read_text()
-        read |= set(re.findall(r'query_params\.get\("(\w+)"', source))
-        read |= set(re.findall(r'key="([\w-]+)",[^)]*?bind="query-params"', source, re.DOTALL))
-    assert read == set(PAGE.rows("Parameters of the records pages"))
-
-
-def test_the_limits_of_the_records_pages_are_those_of_the_code():
-    assert f"the newest {MOST_EXPORTED:,} events at most" in PAGE.section("Audit")
-    assert "the ten newest revisions" in PAGE.section("Gateways")
-    assert NEWEST == 10
-
-
-def _table_lines(heading: str) -> list[str]:
-    return [line for line in PAGE.section(heading).splitlines() if line.startswith("| ")]

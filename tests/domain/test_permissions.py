@@ -22,15 +22,7 @@ from core.errors import InvalidInput, NotPermitted
 
 # What each role adds to the one before. A new action is put here on purpose, or the first test is red.
 ADDS = {
-    Role.VIEWER: {
-        "alias:read",
-        "registry:read",
-        "audit:read",
-        "access:read",
-        "token:own",
-        "alert:read",
-        "alert_channel:read",
-    },
+    Role.VIEWER: {"alias:read", "registry:read", "audit:read", "access:read", "token:own"},
     Role.OPERATOR: {
         "alias:create",
         "alias:describe",
@@ -38,38 +30,18 @@ ADDS = {
         "alias:roll_back",
         "alias:hold",
         "registry:write",
-        "alert:handle",
     },
     Role.APPROVER: set(),
-    Role.ADMIN: {
-        "alias:protect",
-        "alias:retire",
-        "provider:write",
-        "access:write",
-        "alert_channel:write",
-        "store:prune",
-        "store:backup",
-        "store:restore",
-    },
+    Role.ADMIN: {"alias:protect", "alias:retire", "provider:write", "access:write", "store:prune"},
 }
 WITH_ANY_ROLE_ON_ANY_ALIAS = {"registry:read", "token:own"}
-READS = {"alias:read", "registry:read", "audit:read", "access:read", "alert:read", "alert_channel:read"}
-OF_ONE_ALIAS = ("alias:", "alert:")
-"""How the names of actions begin that concern one alias."""
+READS = {"alias:read", "registry:read", "audit:read", "access:read"}
 SCOPED = {
     "full": {name for names in ADDS.values() for name in names},
     "read": READS,
-    "rollback": READS | {"alias:roll_back", "alias:hold", "alert:handle"},
+    "rollback": READS | {"alias:roll_back", "alias:hold"},
     "operate": READS
-    | {
-        "alias:create",
-        "alias:describe",
-        "alias:flip",
-        "alias:roll_back",
-        "alias:hold",
-        "registry:write",
-        "alert:handle",
-    },
+    | {"alias:create", "alias:describe", "alias:flip", "alias:roll_back", "alias:hold", "registry:write"},
 }
 NAMES = [action.name for action in ACTIONS]
 PLACES = {"everywhere": None, "on the alias": "prod", "on another alias": "other"}
@@ -96,7 +68,7 @@ def test_every_action_says_what_it_means(action):
     assert action.meaning
     assert action.meaning[0].islower()
     assert not action.meaning.endswith(".")
-    assert action.per_alias is action.name.startswith(OF_ONE_ALIAS)
+    assert action.per_alias is action.name.startswith("alias:")
 
 
 @pytest.mark.parametrize("scope", [None, *SCOPED])
@@ -107,7 +79,7 @@ def test_a_role_may_what_the_table_says_where_it_is_held_and_within_the_scope(ro
     for name in NAMES:
         reaches = (
             place == "everywhere"
-            or (place == "on the alias" and name.startswith(OF_ONE_ALIAS))
+            or (place == "on the alias" and name.startswith("alias:"))
             or name in WITH_ANY_ROLE_ON_ANY_ALIAS
         )
         within = scope is None or name in SCOPED[scope]
@@ -127,7 +99,7 @@ def test_whoever_holds_no_role_may_nothing_and_is_told_which_role_is_needed(acti
 @pytest.mark.parametrize("role", Role)
 def test_a_role_on_an_alias_gives_no_right_that_concerns_all(role):
     for name in NAMES:
-        if name.startswith(OF_ONE_ALIAS) or name in WITH_ANY_ROLE_ON_ANY_ALIAS:
+        if name.startswith("alias:") or name in WITH_ANY_ROLE_ON_ANY_ALIAS:
             continue
         assert not rule_on(holder(Grant(role, "prod")), name).allowed
         assert not rule_on(holder(Grant(role, "prod")), name, "prod").allowed
@@ -143,8 +115,8 @@ def test_the_highest_of_several_roles_counts():
 @pytest.mark.parametrize("name", NAMES)
 def test_a_token_limited_to_an_alias_moves_nothing_else(name):
     actor = holder(Grant(Role.ADMIN), scope="full", aliases=frozenset({"prod"}))
-    assert rule_on(actor, name, "prod").allowed is (name.startswith(OF_ONE_ALIAS) or name in READS)
-    assert rule_on(actor, name, "other").allowed is (name in READS - {"alias:read", "alert:read"})
+    assert rule_on(actor, name, "prod").allowed is (name.startswith("alias:") or name in READS)
+    assert rule_on(actor, name, "other").allowed is (name in READS - {"alias:read"})
 
 
 @pytest.mark.parametrize("role", [None, *Role])

@@ -19,7 +19,6 @@ from core.store.tables import (
     AcknowledgementRow,
     AttemptRow,
     AuditRow,
-    DeliveryRow,
     IdempotencyRow,
     JobRunRow,
     ReplicaRow,
@@ -242,31 +241,3 @@ def test_one_is_reminded_only_of_what_one_may_see(store: Store):
     flips.hold(store, SCHEDULER, "prod-chat", seen_revision=1, now=NOW)
     stranger = Actor("sam", ActorKind.PERSON, (Grant(Role.VIEWER, "another"),))
     assert housekeeping.long_holds(store, stranger, now=NOW + 2 * DAY) == []
-
-
-def test_runs_that_found_nothing_to_do_go_after_two_days_and_what_channels_were_told_after_ninety(store: Store):
-    def run(job: str, age: timedelta, note: str, outcome: str = "done") -> JobRunRow:
-        at = NOW - age
-        return JobRunRow(
-            job=job, scheduled_for=at, holder="a", fence=1, started_at=at, finished_at=at, outcome=outcome, note=note
-        )
-
-    def delivery(event_id: str, state: str, *, ended_at: datetime | None) -> DeliveryRow:
-        return DeliveryRow(
-            channel="pager",
-            event_id=event_id,
-            asked_by="a",
-            state=state,
-            created_at=NOW,
-            next_at=NOW,
-            ended_at=ended_at,
-        )
-
-    add(store, run("quiet", 3 * DAY, ""), run("quiet", DAY, ""), run("told", 3 * DAY, "sent"))
-    add(store, run("failed", 3 * DAY, "", "failed"))
-    for name, age in (("old", 91 * DAY), ("new", 89 * DAY)):
-        add(store, delivery(name, "sent", ended_at=NOW - age))
-    add(store, delivery("waits", "waiting", ended_at=None))
-
-    assert pruned(store).removed == {"job runs": 1, "alert deliveries": 1}
-    assert (count(store, JobRunRow), count(store, DeliveryRow)) == (3, 2)

@@ -115,6 +115,6 @@ def test_every_reading_refuses_whoever_holds_no_role_and_serves_a_viewer(store):
 
 
 def test_every_action_that_changes_something_is_tried_above():
-    elsewhere = {"store:prune", "store:backup", "store:restore"}  # with the housekeeping and the backups
+    elsewhere = {"store:prune"}  # with the housekeeping
     changing = {action.name for action in ACTIONS if not action.name.endswith(":read")}
     assert changing == {action for action, _name, _call in WRITES} | elsewhere

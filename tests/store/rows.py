@@ -11,8 +11,6 @@ from core.domain.events import Event
 from core.store import audit_log
 from core.store.database import Store
 from core.store.tables import (
-    AlertChannelRow,
-    AlertRow,
     AliasRow,
     Base,
     CallerKeyRow,
@@ -43,8 +41,6 @@ CHANGES: dict[str, dict[str, Any]] = {
     "role_grant": {"role": "admin"},
     "api_token": {"scope": "full"},
     "caller_key": {"caller": "changed"},
-    "alert": {"state": "resolved"},
-    "alert_channel": {"url": "http://127.0.0.1:9/elsewhere"},
 }
 """A change to each watched table."""
 
@@ -73,9 +69,6 @@ def every_row() -> list[SQLModel]:
     pin: dict[str, Any] = {"pin_class": "pinned", "pin_because": "x"}
     empty: dict[str, Any] = {"reason": "", "fallbacks": [], "description": "", "protected": False, "retired": False}
     known: dict[str, Any] = {"secret_sha256": "0" * 64, "created_at": AT, "created_by": "ann"}
-    found: dict[str, Any] = {"watch": "held-long", "severity": "warning", "title": "held", "because": "x", "path": "/"}
-    found |= {"state": "open", "opened_at": AT, "changes": 1}
-    sends: dict[str, Any] = {"escalations_only": False, "enabled": True, "added_at": AT, "added_by": "ann"}
     return [
         ProviderRow(name="acme", kind="recorded", base_url="http://127.0.0.1:9/v1", **made),
         PromptRow(name="greet", text="Hello", sha256="0" * 64, **made),
@@ -91,8 +84,6 @@ def every_row() -> list[SQLModel]:
         GrantRow(person="ben", role="viewer", given_at=AT, given_by="ann"),
         TokenRow(id="t1", name="laptop", person="ben", scope="read", **known),
         CallerKeyRow(id="k1", caller="web", **known),
-        AlertRow(id=1, key="held-long:prod", **found),
-        AlertChannelRow(name="pager", kind="webhook", recipients=[], least="warning", **sends),
     ]
 
 

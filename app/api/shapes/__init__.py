@@ -1,16 +1,6 @@
 """What the API answers and takes, made from domain values; the command line sends and prints the same."""
 
 from app.api.shapes.access import ActorView, CallerKeyView, EndedView, GrantView, PersonView, RulingView, TokenView
-from app.api.shapes.alerts import (
-    AddChannel,
-    AlertChangeView,
-    AlertView,
-    ChangeChannel,
-    ChannelView,
-    DeliveryView,
-    HandleAlert,
-    SilenceAlert,
-)
 from app.api.shapes.aliases import (
     AliasView,
     ConfirmationView,
@@ -56,11 +46,8 @@ from app.api.shapes.running import AliasStatusView, AuditEventView, AuditHeadVie
 
 __all__ = (
     "ActorView",
-    "AddChannel",
     "AddIssue",
     "AddPerson",
-    "AlertChangeView",
-    "AlertView",
     "AliasStatusView",
     "AliasView",
     "AuditEventView",
@@ -68,21 +55,17 @@ __all__ = (
     "Body",
     "CallerKeyView",
     "CapabilitiesView",
-    "ChangeChannel",
     "ChangeProvider",
-    "ChannelView",
     "ConfirmationView",
     "CreateAlias",
     "CreateCallerKey",
     "CreateToken",
     "DataVersionView",
-    "DeliveryView",
     "DescribeAlias",
     "EndedView",
     "FlipAlias",
     "GiveRole",
     "GrantView",
-    "HandleAlert",
     "HoldView",
     "IssueView",
     "MovedView",
@@ -105,7 +88,6 @@ __all__ = (
     "RollbackTargetView",
     "RulingView",
     "SetPassword",
-    "SilenceAlert",
     "StatusView",
     "TokenView",
     "UndoRevision",

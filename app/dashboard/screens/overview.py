@@ -26,8 +26,7 @@ from app.dashboard.widgets import (
     version,
 )
 from app.dashboard.words import ago, html, latency, number, rate, share, when
-from core.domain.alerts import AlertState
-from core.services import alerting, reading
+from core.services import reading
 from core.store.attention import Attention, attention
 from core.store.read_models import AliasSummary, Change, Overview
 
@@ -65,7 +64,6 @@ def show() -> None:
         found = attention(read.value, now=now_visit.now)
         with top:
             _header(now_visit, read.stale)
-            draw(_open_alerts(now_visit))
         with wanted:
             _needs_attention(now_visit, read.value, found)
         with below:
@@ -85,21 +83,6 @@ def _header(visit: Visit, stale: str | None) -> None:
         checked(visit.now, now=visit.now, every_s=EVERY_S, stale=stale),
         "</header>",
     )
-
-
-def _open_alerts(visit: Visit) -> str:
-    """`2 alerts are open`, as a link; nothing when none is."""
-    unresolved = (AlertState.OPEN, AlertState.ACKNOWLEDGED)
-    found = live.read(
-        "open-alerts", visit, lambda v: alerting.alert_list(v.store, v.actor, states=unresolved), at_most_s=EVERY_S
-    )
-    count = sum(alert.state is AlertState.OPEN for alert in found.value)
-    if not found.value:
-        return ""
-    taken = len(found.value) - count
-    words = [f"{number(count, 'alert')} open"] if count else []
-    words += [f"{taken if count else number(taken, 'alert')} acknowledged"] if taken else []
-    return f'<p class="pr-badges">{link(", ".join(words), "/alerts")}</p>'
 
 
 # -- what needs somebody --------------------------------------------------------------------------

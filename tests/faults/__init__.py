@@ -1,1 +1,0 @@
-"""What is promised when processes, disks and files fail: real ones, killed, filled and damaged."""
