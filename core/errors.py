@@ -106,6 +106,12 @@ class AliasHeld(PinrailError):
     code = "alias_held"
 
 
+class Quarantined(PinrailError):
+    """The version was left for doing badly, so nothing may begin to serve it without an override that says why."""
+
+    code = "quarantined"
+
+
 class NothingToChange(PinrailError):
     """The alias is already in the state that was asked for."""
 

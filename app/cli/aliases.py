@@ -15,12 +15,14 @@ from app.cli.options import (
     Fallback,
     IdempotencyKey,
     Json,
+    Override,
     Owner,
     Reason,
     SeenRevision,
     Version,
     Wait,
     fresh_key,
+    overriding,
 )
 from app.cli.reports import say_moved
 from app.cli.screen import Column, Screen, present, show
@@ -167,6 +169,7 @@ def create(
     fallback: Fallback = None,
     protected: Annotated[bool, typer.Option("--protected", help="A flip needs a second person.")] = False,
     reason: Reason = "",
+    override_quarantine: Override = None,
     idempotency_key: IdempotencyKey = None,
     as_json: Json = False,
 ) -> None:
@@ -180,6 +183,7 @@ def create(
         protected=protected,
         fallbacks=tuple(fallback or ()),
         reason=reason,
+        **overriding(override_quarantine),
     )
     with opened_door() as door:
         moved = door.create_alias(body, key=fresh_key(idempotency_key))
@@ -231,6 +235,7 @@ def describe(
     fallback: Fallback = None,
     no_fallbacks: Annotated[bool, typer.Option("--no-fallbacks", help="Clear the fallback chain.")] = False,
     reason: Reason = "",
+    override_quarantine: Override = None,
     seen_revision: SeenRevision = None,
     idempotency_key: IdempotencyKey = None,
     as_json: Json = False,
@@ -254,6 +259,7 @@ def describe(
         reason=reason,
         seen_revision=seen_revision,
         **edits,
+        **overriding(override_quarantine),
     )
 
 

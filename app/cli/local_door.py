@@ -15,7 +15,7 @@ from app.settings import Settings
 from app.wiring import Pinrail, ready_pinrail
 from core.domain.alerts import Alert, AlertState
 from core.domain.permissions import Actor, local, rule_on
-from core.services import access, alerting, callers, channels, flips, reading, registry
+from core.services import access, alerting, callers, channels, flips, quarantines, reading, registry
 from core.services.alerting import Story
 from core.services.flips import Moved
 from core.store.database import Store
@@ -145,6 +145,13 @@ class LocalDoor:
     def note_version(self, name: str, body: shapes.NoteVersion) -> shapes.VersionView:
         made = registry.note(self._store, self.actor, name, body.notes, now=self.pinrail.now())
         return shapes.VersionView.from_domain(made)
+
+    def quarantine(self, name: str) -> shapes.VersionQuarantineView:
+        return shapes.VersionQuarantineView.from_domain(name, quarantines.of(self._store, self.actor, name))
+
+    def lift_quarantine(self, name: str, body: shapes.LiftQuarantine) -> shapes.VersionQuarantineView:
+        lifted = quarantines.lift(self._store, self.actor, name, reason=body.reason, now=self.pinrail.now())
+        return shapes.VersionQuarantineView.from_domain(name, lifted)
 
     def issues(self, version: str | None) -> Page[shapes.IssueView]:
         found = registry.issues(self._store, self.actor, version)
@@ -330,14 +337,18 @@ def _nothing_more(_door: LocalDoor, _body: shapes.Write) -> dict[str, Any]:
     return {}
 
 
+def _with_override(body: shapes.Write, **given: Any) -> dict[str, Any]:
+    return {**given, "override_quarantine": cast(shapes.FlipAlias | shapes.UndoRevision, body).override_quarantine}
+
+
 def _rollback_arguments(door: LocalDoor, body: shapes.Write) -> dict[str, Any]:
     return {"to": cast(shapes.RollBackAlias, body).to, "minimum_dwell": door.pinrail.settings.minimum_dwell}
 
 
 _MORE: Mapping[Verb, Callable[[LocalDoor, shapes.Write], dict[str, Any]]] = {
-    "flip": lambda _door, body: {"version": cast(shapes.FlipAlias, body).version},
+    "flip": lambda _door, body: _with_override(body, version=cast(shapes.FlipAlias, body).version),
     "rollback": _rollback_arguments,
-    "undo": lambda _door, body: {"number": cast(shapes.UndoRevision, body).revision},
+    "undo": lambda _door, body: _with_override(body, number=cast(shapes.UndoRevision, body).revision),
     "describe": lambda _door, body: _cleared(body, "owner"),
     "protect": lambda _door, body: {"protected": cast(shapes.ProtectAlias, body).protected},
 }

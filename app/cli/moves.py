@@ -10,7 +10,19 @@ from pydantic import Field
 from app.api import shapes
 from app.cli.doors import Door, Verb, asked, opened_door
 from app.cli.exits import Exit
-from app.cli.options import Alias, DryRun, IdempotencyKey, Json, Reason, SeenRevision, Version, Wait, fresh_key
+from app.cli.options import (
+    Alias,
+    DryRun,
+    IdempotencyKey,
+    Json,
+    Override,
+    Reason,
+    SeenRevision,
+    Version,
+    Wait,
+    fresh_key,
+    overriding,
+)
 from app.cli.reports import say_moved, say_target
 from app.cli.screen import Screen, complain, open_screen, show
 from core.errors import NoRollbackTarget, PinrailError
@@ -31,6 +43,7 @@ def flip(
     reason: Reason = "",
     dry_run: DryRun = False,
     wait: Wait = WAIT_S,
+    override_quarantine: Override = None,
     seen_revision: SeenRevision = None,
     idempotency_key: IdempotencyKey = None,
     as_json: Json = False,
@@ -44,13 +57,16 @@ def flip(
             _rehearse_flip(door, alias, version, as_json=as_json)
             return
         seen = seen_revision or door.alias(alias).revision
-        body = asked(shapes.FlipAlias, version=version, reason=reason, seen_revision=seen)
+        body = asked(
+            shapes.FlipAlias, version=version, reason=reason, seen_revision=seen, **overriding(override_quarantine)
+        )
         _move_and_wait(door, "flip", alias, body, key=idempotency_key, wait_s=wait, as_json=as_json)
 
 
 def _rehearse_flip(door: Door, alias: str, version: str, *, as_json: bool) -> None:
     now = door.alias(alias)
     ruling = door.ruling("alias:flip", alias)
+    resting = door.quarantine(version)
 
     def draw(screen: Screen, view: shapes.VersionView) -> None:
         screen.say(
@@ -60,6 +76,8 @@ def _rehearse_flip(door: Door, alias: str, version: str, *, as_json: bool) -> No
             screen.say(f"Caution: {alias} serves {view.name} already.")
         if now.protected:
             screen.say(f"Caution: {alias} is protected, so a flip needs a second person.")
+        if resting.quarantined:
+            screen.say(f"Caution: {view.name} is quarantined, so a flip needs --override-quarantine REASON.")
         if not ruling.allowed:
             screen.say(f"Caution: {ruling.because}.")
         for issue in view.issues or ():
@@ -110,7 +128,7 @@ def _rehearse_rollback(
     def draw(screen: Screen, view: shapes.RollbackTargetView) -> None:
         screen.say(
             f"Would roll back {now.alias} from {now.version} to {view.version} (revision {now.revision}) "
-            "and hold it. Nothing was changed."
+            f"and hold it, and quarantine {now.version}. Nothing was changed."
         )
         say_target(screen, view)
         if not ruling.allowed:
@@ -124,6 +142,7 @@ def undo(
     revision: Annotated[int, typer.Argument(metavar="REVISION", min=1, help="The revision whose change is put back.")],
     reason: Reason = "",
     wait: Wait = WAIT_S,
+    override_quarantine: Override = None,
     seen_revision: SeenRevision = None,
     idempotency_key: IdempotencyKey = None,
     as_json: Json = False,
@@ -131,7 +150,9 @@ def undo(
     """Put back what one revision changed."""
     with opened_door() as door:
         seen = seen_revision or door.alias(alias).revision
-        body = asked(shapes.UndoRevision, revision=revision, reason=reason, seen_revision=seen)
+        body = asked(
+            shapes.UndoRevision, revision=revision, reason=reason, seen_revision=seen, **overriding(override_quarantine)
+        )
         _move_and_wait(door, "undo", alias, body, key=idempotency_key, wait_s=wait, as_json=as_json)
 
 

@@ -13,6 +13,12 @@ from core.errors import InvalidInput
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, as the API answers it.")]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; kept in the history and the audit log.")]
+Override = Annotated[
+    str | None,
+    typer.Option(
+        "--override-quarantine", metavar="REASON", help="Why a quarantined version shall serve all the same; kept."
+    ),
+]
 SeenRevision = Annotated[
     int | None,
     typer.Option(
@@ -64,6 +70,11 @@ def fresh_key(given: str | None) -> str:
     if not re.fullmatch(r"[\x21-\x7e]{1,200}", given):
         raise InvalidInput("An idempotency key has 1 to 200 printable ASCII characters and no blanks.")
     return given
+
+
+def overriding(reason: str | None) -> dict[str, str]:
+    """The override as a field of a body: left out where nobody gave one."""
+    return {} if reason is None else {"override_quarantine": reason}
 
 
 def day(text: str | None) -> date | None:

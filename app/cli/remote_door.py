@@ -124,6 +124,12 @@ class RemoteDoor:
     def note_version(self, name: str, body: shapes.NoteVersion) -> shapes.VersionView:
         return self._write(shapes.VersionView, "PATCH", _path("versions", name), body)
 
+    def quarantine(self, name: str) -> shapes.VersionQuarantineView:
+        return self._get(shapes.VersionQuarantineView, _path("versions", name) + "/quarantine")
+
+    def lift_quarantine(self, name: str, body: shapes.LiftQuarantine) -> shapes.VersionQuarantineView:
+        return self._write(shapes.VersionQuarantineView, "POST", _path("versions", name) + "/quarantine/lift", body)
+
     def issues(self, version: str | None) -> Page[shapes.IssueView]:
         return self._get(Page[shapes.IssueView], "/known-issues", version=version)
 

@@ -33,6 +33,8 @@ def say_moved(screen: Screen, moved: shapes.MovedView, seen: int | None) -> None
     screen.say(sentence(moved, seen))
     if moved.cause == "rolled back" and not moved.replayed:
         screen.say(f"It is held until you release it: pinrail alias release {moved.alias}")
+    if moved.quarantined and not moved.replayed:
+        screen.say(f"{moved.quarantined} is quarantined. Lift it: pinrail version lift-quarantine {moved.quarantined}")
 
 
 def say_target(screen: Screen, target: shapes.RollbackTargetView) -> None:

@@ -7,7 +7,7 @@ import typer
 
 from app.api import shapes
 from app.api.shapes import Page
-from app.cli import issues
+from app.cli import issues, quarantine
 from app.cli.doors import asked, opened_door
 from app.cli.options import Json, day, microdollars
 from app.cli.screen import Column, Screen, show
@@ -16,6 +16,8 @@ from core.errors import InvalidInput
 
 app = typer.Typer(help="Pinned models with their prompt, parameters and data.", no_args_is_help=True)
 app.add_typer(issues.app, name="issue")
+app.command("quarantine")(quarantine.quarantine)
+app.command("lift-quarantine")(quarantine.lift_quarantine)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The version's name.")]
 

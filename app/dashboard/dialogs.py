@@ -1,6 +1,7 @@
 """The dialogs that move an alias: roll back, flip, undo. Each says what will happen before it does it."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import streamlit as st
 
@@ -9,10 +10,24 @@ from app.dashboard.actions import Press
 from app.dashboard.comparing import Row, rows
 from app.dashboard.outcomes import why_not
 from app.dashboard.session import Visit
-from app.dashboard.widgets import PINNED, STATES, UNKNOWN_PIN, Look, badge, badges, draw, line, now_and_after
+from app.dashboard.widgets import (
+    PINNED,
+    QUARANTINED,
+    STATES,
+    UNKNOWN_PIN,
+    Look,
+    badge,
+    badges,
+    draw,
+    line,
+    now_and_after,
+)
 from app.dashboard.words import html, length, moment, number, plain, rate, sentence
-from core.domain.aliases import RollbackTarget
-from core.services import flips
+from core.domain import quarantine
+from core.domain.aliases import Cause, RollbackTarget, State, goes_forward
+from core.domain.quarantine import Quarantine
+from core.domain.versions import Version
+from core.services import flips, quarantines
 from core.store import read_models
 from core.store.read_models import AliasPage, Bundle
 
@@ -108,9 +123,10 @@ def _readiness(visit: Visit, target: RollbackTarget, after: Bundle) -> Iterable[
 def _also(page: AliasPage) -> str:
     hold = page.now.state.hold
     alias = html(page.now.alias)
+    rests = f"Also quarantines {html(page.now.state.stable)}: nothing serves it again until somebody lifts that."
     if hold is None:
-        return f"holds {alias}, so that no automatic step brings the version back, until you release it."
-    return f"{alias} stays held by {html(hold.by)} until somebody releases it."
+        return f"holds {alias}, so that no automatic step brings the version back, until you release it. {rests}"
+    return f"{alias} stays held by {html(hold.by)} until somebody releases it. {rests}"
 
 
 # -- flip -----------------------------------------------------------------------------------------
@@ -128,7 +144,7 @@ def _flip(visit: Visit, page: AliasPage, press: Press) -> None:
         names,
         index=names.index(press.version) if press.version in names else None,
         placeholder="Choose a version",
-        format_func=lambda name: f"{name} ({choices[name].prompt or 'no prompt'})",
+        format_func=lambda name: _choice(page, choices[name]),
         key=f"version:{press.key}",
     )
     if chosen is not None:
@@ -138,18 +154,25 @@ def _flip(visit: Visit, page: AliasPage, press: Press) -> None:
             now_and_after(_table(page, after), f"What flipping {alias} changes"),
             *_fitness(page, after),
         )
+    barred = (chosen,) if chosen is not None and chosen in page.resting else ()
     reason = _reason_field(press, "Reason (required)", placeholder="Why is this version better?")
+    override = _override_field(page, press, barred)
     refusal = page.why_not_flip or _not_permitted(visit, ("alias:flip",), alias)
     if _confirmed(press, "Flip now", "Keep current version", refusal=refusal):
-        missing = _missing(chosen, reason)
+        missing = _missing(chosen, reason) or _missing_override(barred, override)
         if missing:
             draw(line(WARN, missing))
             return
-        actions.attempt(f"flip {alias}", press, _flipping(alias, chosen or "", press, reason))
+        actions.attempt(f"flip {alias}", press, _flipping(alias, chosen or "", press, reason, override))
         st.rerun()
 
 
-def _flipping(alias: str, version: str, press: Press, reason: str) -> actions.Work:
+def _choice(page: AliasPage, choice: Version) -> str:
+    note = "quarantined" if choice.name in page.resting else choice.prompt or "no prompt"
+    return f"{choice.name} ({note})"
+
+
+def _flipping(alias: str, version: str, press: Press, reason: str, override: str | None) -> actions.Work:
     return lambda v: flips.flip(
         v.store,
         v.actor,
@@ -157,6 +180,7 @@ def _flipping(alias: str, version: str, press: Press, reason: str) -> actions.Wo
         version,
         seen_revision=press.seen_revision,
         reason=reason,
+        override_quarantine=override,
         idempotency_key=press.key,
         now=v.now,
     )
@@ -195,10 +219,17 @@ def _undo(visit: Visit, page: AliasPage, press: Press) -> None:
         draw(now_and_after(_table(page, after), f"What undoing revision {number_} changes"), *_issues(after))
     else:
         draw(now_and_after(_state_rows(page, number_), f"What undoing revision {number_} changes"))
+    draw(*_quarantines_of_undo(page, number_))
+    barred = _barred(page, number_)
     reason = _reason_field(press, "Reason (optional)", placeholder="Why was it wrong?")
-    needed = flips.actions_of_undo(page.history, number_)
+    override = _override_field(page, press, barred)
+    needed = flips.actions_of_undo(page.history, number_, page.resting)
     refusal = page.why_not_undo.get(number_) or _not_permitted(visit, needed, alias)
     if _confirmed(press, "Undo now", "Keep it as it is", refusal=refusal):
+        missing = _missing_override(barred, override)
+        if missing:
+            draw(line(WARN, missing))
+            return
         actions.attempt(
             f"undo revision {number_} of {alias}",
             press,
@@ -209,11 +240,42 @@ def _undo(visit: Visit, page: AliasPage, press: Press) -> None:
                 number_,
                 seen_revision=press.seen_revision,
                 reason=reason,
+                override_quarantine=override,
                 idempotency_key=press.key,
                 now=v.now,
             ),
         )
         st.rerun()
+
+
+def _undone(page: AliasPage, number_: int) -> State:
+    """What undoing leads to, as far as it serves."""
+    undone, before = page.history[number_ - 1].state, page.history[number_ - 2].state
+    back = {
+        f: getattr(before, f) for f in ("stable", "fallbacks", "retired") if getattr(before, f) != getattr(undone, f)
+    }
+    return replace(page.now.state, **back)
+
+
+def _lifts(page: AliasPage, number_: int) -> tuple[Quarantine, ...]:
+    """What undoing the rollback lifts: that very rollback was wrong."""
+    undoing = replace(page.now, state=_undone(page, number_), cause=Cause.UNDONE, reverts=number_)
+    return quarantine.lifted_by_undo(page.now, undoing, page.quarantines)
+
+
+def _barred(page: AliasPage, number_: int) -> tuple[str, ...]:
+    lifted = _lifts(page, number_)
+    still = quarantine.names(q for q in page.quarantines if q not in lifted)
+    begun = quarantine.begins_to_serve(page.now.state, _undone(page, number_))
+    return tuple(name for name in begun if name in still)
+
+
+def _quarantines_of_undo(page: AliasPage, number_: int) -> Iterable[str]:
+    for lifted in _lifts(page, number_):
+        yield line(NOTE, f"Also lifts the quarantine of {lifted.version}: the rollback that imposed it is undone.")
+    stable = page.now.state.stable
+    if goes_forward(page.history, number_) and _undone(page, number_).stable != stable:
+        yield line(NOTE, f"Also quarantines {stable}: nothing serves it again until somebody lifts that.")
 
 
 def _state_rows(page: AliasPage, number_: int) -> Iterable[Row]:
@@ -265,6 +327,28 @@ def _reason_field(press: Press, label: str, *, placeholder: str) -> str:
         on_change="ignore",
     )
     return (text or "").strip()
+
+
+def _override_field(page: AliasPage, press: Press, barred: tuple[str, ...]) -> str | None:
+    """Asked for where a version is quarantined; None where none is."""
+    if not barred:
+        return None
+    for name in barred:
+        draw(line(QUARANTINED, f"{name} is quarantined: {page.resting[name].reason}."))
+    text = st.text_input(
+        "Why it shall serve all the same (required)",
+        key=f"override:{press.key}",
+        max_chars=quarantines.MAX_WHY,
+        placeholder="What has changed since it was left?",
+        on_change="ignore",
+    )
+    return (text or "").strip()
+
+
+def _missing_override(barred: tuple[str, ...], override: str | None) -> str | None:
+    if barred and not override:
+        return f"Write why {', '.join(barred)} shall serve although quarantined. Nothing was changed."
+    return None
 
 
 def _confirmed(press: Press, go: str, keep: str, *, refusal: str | None) -> bool:

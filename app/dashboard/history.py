@@ -45,7 +45,7 @@ def _revision(visit: Visit, page: AliasPage, change: Change) -> None:
 
 def _undo_button(visit: Visit, page: AliasPage, revision: int) -> None:
     alias = page.now.alias
-    refusal = why_not(visit, flips.actions_of_undo(page.history, revision), alias)
+    refusal = why_not(visit, flips.actions_of_undo(page.history, revision, page.resting), alias)
     st.button(
         f"Undo revision {revision}…",
         key=f"undo:{revision}",

@@ -134,7 +134,7 @@ def _buttons(visit: Visit, page: AliasPage, outcome: Outcome) -> None:
 def _undo_button(visit: Visit, page: AliasPage, outcome: Outcome, moved: Moved) -> None:
     alias = page.now.alias
     because = page.why_not_undo.get(moved.revision) or why_not(
-        visit, flips.actions_of_undo(page.history, moved.revision), alias
+        visit, flips.actions_of_undo(page.history, moved.revision, page.resting), alias
     )
     label = f"Undo: return to {plain(moved.previous_version or '')}" if outcome.press.kind in MOVES else "Undo"
     st.button(

@@ -1,5 +1,7 @@
 """Parts of pages that show one thing each: a change, what differs between versions, the gateways, a version's facts."""
 
+from collections.abc import Iterator
+
 from app.dashboard.comparing import NONE, parameters, rows
 from app.dashboard.session import Visit
 from app.dashboard.widgets import (
@@ -14,6 +16,7 @@ from app.dashboard.widgets import (
     version,
 )
 from app.dashboard.words import ago, html, latency, sentence
+from core.domain.quarantine import standing_fallbacks
 from core.services import serving
 from core.store.read_models import AliasPage, Bundle, Change
 
@@ -65,6 +68,12 @@ def _late(after_ms: float) -> str:
     return latency(after_ms) if after_ms else "at its start"
 
 
+def _fallbacks(page: AliasPage) -> Iterator[str]:
+    standing = standing_fallbacks(page.history, page.quarantines)
+    for name in page.now.state.fallbacks:
+        yield name if name in standing else f"{name} (quarantined, so not tried)"
+
+
 def facts_of(page: AliasPage) -> str:
     """The version in force as a list of facts, with its known issues."""
     found, state = page.serving.version, page.now.state
@@ -75,7 +84,7 @@ def facts_of(page: AliasPage) -> str:
         ("Prompt", version(found.prompt or NONE)),
         ("Parameters", html(parameters(found.parameters))),
         ("Data", html(", ".join(found.data_versions) or NONE)),
-        ("Fallbacks", html(", ".join(state.fallbacks) or NONE)),
+        ("Fallbacks", html(", ".join(_fallbacks(page)) or NONE)),
         ("Owner", html(state.owner or "no one yet")),
         ("About", html(state.description)),
     )

@@ -35,6 +35,7 @@ STATES: Mapping[str, Look] = {
 """The look of each condition of an alias."""
 
 HELD = Look("info", "pause_circle", "Held")
+QUARANTINED = Look("bad", "block", "Quarantined")
 PROTECTED = Look("info", "shield", "Protected")
 PINNED = Look("ok", "keep", "Pinned")
 DONE = Look("ok", "check_circle", "Done")

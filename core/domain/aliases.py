@@ -173,19 +173,23 @@ class RollbackTarget:
 
 
 def rollback_targets(
-    history: History, *, now: datetime, minimum_dwell: timedelta = MINIMUM_DWELL
+    history: History,
+    *,
+    now: datetime,
+    minimum_dwell: timedelta = MINIMUM_DWELL,
+    quarantined: Collection[str] = (),
 ) -> tuple[RollbackTarget, ...]:
     """The versions this alias may be rolled back to, the best first.
 
     A version qualifies if it was stable at 100 % for ``minimum_dwell`` and was not left by a rollback the
     last time it served; so repeated rollbacks walk back in time and never return to a version just left.
     Time that ended in a rollback is no proof of anything. Versions that only lack the dwell follow, with a
-    caution; versions left by a rollback are not offered.
+    caution; versions left by a rollback, or quarantined, are not offered.
     """
     current = history[-1].state.stable
     proven: list[RollbackTarget] = []
     brief: list[RollbackTarget] = []
-    judged = {current}
+    judged = {current, *quarantined}
     well, served = _left_well(history), spans(history)
     for span in reversed(served):
         if span.version in judged or span.until is None or span.left_by is None:
@@ -210,12 +214,13 @@ def rollback_targets(
 
 @dataclass(frozen=True)
 class Asked:
-    """Who asks for a change, when, why, and which revision they were looking at."""
+    """Who asks for a change, when, why, which revision they were looking at, and what is quarantined meanwhile."""
 
     by: Actor
     now: datetime
     seen_revision: int
     reason: str = ""
+    quarantined: frozenset[str] = frozenset()
 
 
 def created(name: str, state: State, *, by: Actor, now: datetime, reason: str = "") -> Revision:
@@ -268,7 +273,7 @@ def undo(history: History, number: int, asked: Asked) -> Revision:
             f"Revision {number} of {now.alias} cannot be undone: its {', '.join(overtaken)} changed again since. "
             "Flip or edit it to the state you want."
         )
-    if "stable" in fields and undo_needs_flip(history, number):
+    if "stable" in fields and undo_needs_flip(history, number, asked.quarantined):
         _refuse_alone(now, f"undoing revision {number}, which returns it to {before.stable},")
     if "fallbacks" in fields:
         _refuse_alone(now, f"undoing revision {number}, which changes its fallbacks,")
@@ -276,12 +281,12 @@ def undo(history: History, number: int, asked: Asked) -> Revision:
     return replace(_next(history, state, Cause.UNDONE, asked), reverts=number)
 
 
-def undo_needs_flip(history: History, number: int) -> bool:
+def undo_needs_flip(history: History, number: int, quarantined: Collection[str] = ()) -> bool:
     """Would undoing this revision send traffic to what is no rollback target now? Then it needs what a flip needs."""
     before = history[number - 2].state.stable
     if before == history[-1].state.stable:
         return False
-    targets = rollback_targets(history, now=history[-1].at)
+    targets = rollback_targets(history, now=history[-1].at, quarantined=quarantined)
     return not goes_forward(history, number) or all(target.version != before for target in targets)
 
 
@@ -402,24 +407,26 @@ def _best_target(history: History, asked: Asked, minimum_dwell: timedelta) -> st
             f"{now.alias} was {left_by.cause} from {seen} by {left_by.by} already and serves {now.state.stable} "
             f"(revision {now.number}). Look again before you roll it back further."
         )
-    targets = rollback_targets(history, now=asked.now, minimum_dwell=minimum_dwell)
+    targets = rollback_targets(history, now=asked.now, minimum_dwell=minimum_dwell, quarantined=asked.quarantined)
     best = next((t for t in targets if t.version != seen), None)
     if best is None:
         raise NoRollbackTarget(
             f"{now.alias} has no earlier version to roll back to: every version it served before was "
-            "itself left by a rollback, or it never served another. Flip it to a version you trust."
+            "itself left by a rollback or is quarantined, or there was none. Flip it to a version you trust."
         )
     return best.version
 
 
 def _refuse_bad_target(history: History, version: str, asked: Asked) -> None:
     """A rollback may pass protection, so it leads to what was left well, and to nothing else."""
-    if any(target.version == version for target in rollback_targets(history, now=asked.now)):
+    if any(t.version == version for t in rollback_targets(history, now=asked.now, quarantined=asked.quarantined)):
         return
     alias = history[-1].alias
     left_by = next((s.left_by for s in reversed(spans(history)) if s.version == version), None)
     if left_by is None:
         raise NoRollbackTarget(f"{version} never served {alias}, so it is a flip and not a rollback.")
+    if version in asked.quarantined:
+        raise NoRollbackTarget(f"{version} is quarantined, so going there is a flip with an override.")
     raise NoRollbackTarget(
         f"{version} was itself left by a rollback (revision {left_by.number} of {alias}), so going there again is a "
         "flip and not a rollback."

@@ -31,6 +31,8 @@ EVENTS: Mapping[str, str] = {
     "version.noted": "the notes of a version were edited",
     "version.issue_added": "a known issue was added to a version",
     "version.issue_resolved": "a known issue of a version was resolved",
+    "version.quarantined": "a version was quarantined, and got a known issue, when an alias left it",
+    "version.quarantine_lifted": "a version may serve again, and the known issue was resolved",
     "prompt.registered": "a prompt version was registered",
     "data_version.registered": "a data version was registered",
     "person.added": "a person was given an account",

@@ -5,7 +5,7 @@ takes the revision the actor saw (``seen_revision``) and may take an idempotency
 same key has no second effect and returns the first result.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,6 +17,7 @@ from core.domain.aliases import Asked, History, Revision, State
 from core.domain.names import checked_slug, checked_text
 from core.domain.permissions import Actor, insist
 from core.errors import AlreadyExists, InvalidInput
+from core.services import quarantines
 from core.services.recording import MAX_WORDS, change, event, once
 from core.store import audit_log, repositories
 from core.store.database import Store
@@ -28,7 +29,10 @@ MAX_OWNER = 200
 
 @dataclass(frozen=True)
 class Moved:
-    """What a write on an alias did. ``replayed`` is True when the idempotency key had done it before."""
+    """What a write on an alias did. ``replayed`` is True when the idempotency key had done it before.
+
+    ``quarantined`` is the version that it left for doing badly, if it did.
+    """
 
     alias: str
     revision: int
@@ -39,6 +43,7 @@ class Moved:
     by: str
     at: datetime
     replayed: bool = False
+    quarantined: str | None = None
 
 
 def create(
@@ -52,6 +57,7 @@ def create(
     protected: bool = False,
     fallbacks: tuple[str, ...] = (),
     reason: str = "",
+    override_quarantine: str | None = None,
     idempotency_key: str | None = None,
     now: datetime,
 ) -> Moved:
@@ -59,7 +65,7 @@ def create(
     checked_slug("an alias", alias)
     _check_words(description, owner)
     state = State(version, _distinct(fallbacks), description, owner or None, protected)
-    asked = {"create": alias, **_card(state), "stable": version}
+    asked = {"create": alias, **_card(state), "stable": version, **_over(override_quarantine)}
     attempted = event(actor, "alias.created", _subject(alias), now=now, reason=reason)
     with change(store, actor, "alias:create", attempted, alias=alias) as session:
 
@@ -68,7 +74,7 @@ def create(
                 raise AlreadyExists(f"There is an alias {alias} already. Flip it, or choose another name.")
             _refuse_unknown_versions(session, (version, *state.fallbacks))
             revision = aliases.created(alias, state, by=actor, now=now, reason=reason)
-            return _stored(session, actor, None, revision, "alias.created")
+            return _stored(session, Asked(actor, now, 0, reason), (), revision, "alias.created", override_quarantine)
 
         return _moved(once(session, actor, idempotency_key, asked, now=now, work=work))
 
@@ -81,17 +87,23 @@ def flip(
     *,
     seen_revision: int,
     reason: str = "",
+    override_quarantine: str | None = None,
     idempotency_key: str | None = None,
     now: datetime,
 ) -> Moved:
-    """Move ``alias`` to ``version``: model, prompt and parameters together."""
+    """Move ``alias`` to ``version``: model, prompt and parameters together.
+
+    Quarantined when the version is, unless ``override_quarantine`` says why it shall serve all the same.
+    """
     asked = Asked(actor, now, seen_revision, reason)
 
     def decide(session: Session, history: History) -> Revision:
         _refuse_unknown_versions(session, (version,))
         return aliases.flip(history, version, asked)
 
-    return _move(store, "alias:flip", "alias.flipped", alias, asked, decide, idempotency_key, {"version": version})
+    details = {"version": version}
+    override = override_quarantine
+    return _move(store, "alias:flip", "alias.flipped", alias, asked, decide, idempotency_key, details, override)
 
 
 def roll_back(
@@ -106,11 +118,15 @@ def roll_back(
     minimum_dwell: timedelta = aliases.MINIMUM_DWELL,
     now: datetime,
 ) -> Moved:
-    """Return ``alias`` to the version that last served well, or to ``to``; never waits for anybody."""
+    """Return ``alias`` to the version that last served well, or to ``to``; never waits for anybody.
+
+    The version it leaves is quarantined.
+    """
     asked = Asked(actor, now, seen_revision, reason)
 
-    def decide(_session: Session, history: History) -> Revision:
-        return aliases.roll_back(history, asked, to=to, minimum_dwell=minimum_dwell)
+    def decide(session: Session, history: History) -> Revision:
+        aware = quarantines.aware(session, asked)
+        return aliases.roll_back(history, aware, to=to, minimum_dwell=minimum_dwell)
 
     return _move(store, "alias:roll_back", "alias.rolled_back", alias, asked, decide, idempotency_key, {"to": to})
 
@@ -123,19 +139,25 @@ def undo(
     *,
     seen_revision: int,
     reason: str = "",
+    override_quarantine: str | None = None,
     idempotency_key: str | None = None,
     now: datetime,
 ) -> Moved:
-    """Put back what revision ``number`` changed. Going back needs what a rollback needs, forward what a flip needs."""
+    """Put back what revision ``number`` changed. Going back needs what a rollback needs, forward what a flip needs.
+
+    Going back quarantines the version it leaves; undoing a rollback lifts what that rollback put into quarantine.
+    """
     asked = Asked(actor, now, seen_revision, reason)
 
-    def decide(_session: Session, history: History) -> Revision:
-        for action in actions_of_undo(history, number):
+    def decide(session: Session, history: History) -> Revision:
+        aware = quarantines.aware(session, asked)
+        for action in actions_of_undo(history, number, aware.quarantined):
             insist(actor, action, alias)
-        return aliases.undo(history, number, asked)
+        return aliases.undo(history, number, aware)
 
     # What undoing needs depends on what is undone, so the table is asked again inside, under the lock.
-    return _move(store, "alias:read", "alias.undone", alias, asked, decide, idempotency_key, {"number": number})
+    details, override = {"number": number}, override_quarantine
+    return _move(store, "alias:read", "alias.undone", alias, asked, decide, idempotency_key, details, override)
 
 
 def hold(
@@ -186,10 +208,14 @@ def describe(
     fallbacks: tuple[str, ...] | None = None,
     seen_revision: int,
     reason: str = "",
+    override_quarantine: str | None = None,
     idempotency_key: str | None = None,
     now: datetime,
 ) -> Moved:
-    """Edit description, owner or fallbacks; None leaves a field as it is."""
+    """Edit description, owner or fallbacks; None leaves a field as it is.
+
+    Quarantined when a new fallback is, unless ``override_quarantine`` says why it shall be tried all the same.
+    """
     _check_words(description, owner)
     asked = Asked(actor, now, seen_revision, reason)
     chain = _distinct(fallbacks) if fallbacks is not None else None
@@ -198,8 +224,8 @@ def describe(
         _refuse_unknown_versions(session, chain or ())
         return aliases.describe(history, asked, description=description, owner=owner, fallbacks=chain)
 
-    details = {"description": description, "owner": owner, "fallbacks": chain}
-    return _move(store, "alias:describe", "alias.described", alias, asked, decide, idempotency_key, details)
+    details, override = {"description": description, "owner": owner, "fallbacks": chain}, override_quarantine
+    return _move(store, "alias:describe", "alias.described", alias, asked, decide, idempotency_key, details, override)
 
 
 def protect(
@@ -254,22 +280,35 @@ def _move(
     decide: Callable[[Session, History], Revision],
     key: str | None,
     details: dict[str, Any] | None = None,
+    override: str | None = None,
 ) -> Moved:
     attempted = event(asked.by, kind, _subject(alias), now=asked.now, reason=asked.reason)
-    request = {"kind": kind, "alias": alias, **(details or {})}
+    request = {"kind": kind, "alias": alias, **(details or {}), **_over(override)}
     with change(store, asked.by, action, attempted, alias=alias) as session:
 
         def work() -> dict[str, Any]:
             history = repositories.history(session, alias)
-            return _stored(session, asked.by, history[-1], decide(session, history), kind)
+            return _stored(session, asked, history, decide(session, history), kind, override)
 
         return _moved(once(session, asked.by, key, request, now=asked.now, work=work))
 
 
-def _stored(session: Session, actor: Actor, before: Revision | None, after: Revision, kind: str) -> dict[str, Any]:
+def _over(override: str | None) -> dict[str, Any]:
+    """Said only where there is one, so that requests of before quarantine are still the same requests."""
+    return {} if override is None else {"override_quarantine": override}
+
+
+def _stored(
+    session: Session, asked: Asked, history: History, decided: Revision, kind: str, override: str | None = None
+) -> dict[str, Any]:
+    after, overridden = quarantines.ruled(session, history, decided, asked, override=override)
+    before, actor = history[-1] if history else None, asked.by
     serial = repositories.add_revision(session, after)
+    quarantined = quarantines.settle(session, actor, history, after, serial=serial)
     old = {"revision": before.number, **_facts(before.state)} if before else {}
     new = {"revision": after.number, **_facts(after.state)}
+    if overridden:
+        new["quarantine_overridden"] = {"versions": list(overridden), "reason": override}
     said = event(actor, kind, _subject(after.alias), now=after.at, reason=after.reason, before=old, after=new)
     audit_log.append(session, said)
     return {
@@ -281,6 +320,7 @@ def _stored(session: Session, actor: Actor, before: Revision | None, after: Revi
         "previous_version": before.state.stable if before else None,
         "by": after.by,
         "at": after.at.isoformat(),
+        "quarantined": quarantined,
     }
 
 
@@ -320,7 +360,7 @@ def _refuse_unknown_versions(session: Session, names: tuple[str, ...]) -> None:
         repositories.version(session, name)
 
 
-def actions_of_undo(history: History, number: int) -> tuple[str, ...]:
+def actions_of_undo(history: History, number: int, quarantined: Collection[str] = ()) -> tuple[str, ...]:
     """What undoing needs: the same as doing the reverse by hand."""
     if not 1 <= number <= len(history):
         return ()
@@ -332,15 +372,15 @@ def actions_of_undo(history: History, number: int) -> tuple[str, ...]:
     changed = aliases.facets_changed(history, number)
     actions = [needs[facet] for facet in ("hold", "card", "protection") if facet in changed]
     if "serving" in changed:
-        actions.append(_serving_action(history, number))
+        actions.append(_serving_action(history, number, quarantined))
     return tuple(actions)
 
 
-def _serving_action(history: History, number: int) -> str:
+def _serving_action(history: History, number: int, quarantined: Collection[str]) -> str:
     before = history[number - 2].state if number > 1 else history[0].state
     after = history[number - 1].state
     if before.retired != after.retired:
         return "alias:retire"
     if before.stable == after.stable:
         return "alias:describe"
-    return "alias:flip" if aliases.undo_needs_flip(history, number) else "alias:roll_back"
+    return "alias:flip" if aliases.undo_needs_flip(history, number, quarantined) else "alias:roll_back"

@@ -12,6 +12,7 @@ from core.domain.aliases import Revision, RollbackTarget
 from core.domain.events import EVENTS
 from core.domain.names import no_such
 from core.domain.permissions import Actor, insist, rule_on
+from core.domain.quarantine import names
 from core.domain.receipts import Receipt, Replica
 from core.domain.versions import DataVersion, Provider
 from core.errors import InvalidInput, NotFound, UnknownRevision
@@ -61,7 +62,11 @@ def rollback_targets(
     store: Store, actor: Actor, name: str, *, now: datetime, minimum_dwell: timedelta = aliases.MINIMUM_DWELL
 ) -> tuple[RollbackTarget, ...]:
     """The versions the alias may be rolled back to, the best first."""
-    return aliases.rollback_targets(history(store, actor, name), now=now, minimum_dwell=minimum_dwell)
+    insist(actor, "alias:read", name)
+    with store.reading() as session:
+        revisions = repositories.history(session, name)
+        resting = names(repositories.open_quarantines(session))
+    return aliases.rollback_targets(revisions, now=now, minimum_dwell=minimum_dwell, quarantined=resting)
 
 
 def receipt(store: Store, actor: Actor, name: str, revision: int, *, now: datetime) -> Receipt:

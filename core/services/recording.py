@@ -21,13 +21,21 @@ from core.errors import (
     InvalidInput,
     NotPermitted,
     PinrailError,
+    Quarantined,
     StaleRevision,
 )
 from core.store import audit_log
 from core.store.database import Store
 from core.store.tables import IdempotencyRow
 
-ON_RECORD: tuple[type[PinrailError], ...] = (NotPermitted, AliasProtected, AliasHeld, StaleRevision, FloatingModel)
+ON_RECORD: tuple[type[PinrailError], ...] = (
+    NotPermitted,
+    AliasProtected,
+    AliasHeld,
+    StaleRevision,
+    FloatingModel,
+    Quarantined,
+)
 """Refusals that are audit events themselves: somebody tried, and was stopped by a rule."""
 
 MAX_REASON = 2000

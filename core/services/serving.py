@@ -1,14 +1,16 @@
 """The control side of the gateways: the table they route by, what they report back, and the receipt of a revision."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col
 
-from core.domain import receipts
+from core.domain import quarantine, receipts
 from core.domain.aliases import Revision
+from core.domain.quarantine import Quarantine
 from core.domain.receipts import Receipt
 from core.domain.routing import AliasRoute, CallerKey, ProviderAddress, RouteTable, Target, Variant
 from core.domain.traffic import Counts, WindowKey
@@ -40,7 +42,9 @@ def load_table(store: Store) -> RouteTable:
     """All that a gateway needs, from one consistent snapshot."""
     with store.reading() as session:
         serial = session.scalars(select(col(LedgerRow.serial))).one()
-        routes = [route_of(r) for r in repositories.newest_revisions(session) if not r.state.retired]
+        resting = repositories.open_quarantines(session)
+        newest = [_without_resting(session, r, resting) for r in repositories.newest_revisions(session)]
+        routes = [route_of(r) for r in newest if not r.state.retired]
         wanted = {name for route in routes for name in versions_of(route)}
         return RouteTable(
             serial=serial,
@@ -55,6 +59,17 @@ def route_of(revision: Revision) -> AliasRoute:
     """How an alias is served at ``revision``: until there are rollouts, by its stable version alone."""
     stable = Variant("stable", revision.state.stable, 1.0)
     return AliasRoute(revision.alias, revision.number, (stable,), revision.state.fallbacks)
+
+
+def _without_resting(session: Session, revision: Revision, quarantines: list[Quarantine]) -> Revision:
+    """A fallback in quarantine is not tried: a failing provider must not bring back what was left for doing badly.
+
+    Such an alias never comes to a gateway by its revisions alone: see ``quarantines.settle``.
+    """
+    if quarantine.names(quarantines).isdisjoint(revision.state.fallbacks):
+        return revision
+    standing = quarantine.standing_fallbacks(repositories.history(session, revision.alias), quarantines)
+    return replace(revision, state=replace(revision.state, fallbacks=standing))
 
 
 def versions_of(route: AliasRoute) -> tuple[str, ...]:

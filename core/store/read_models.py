@@ -10,6 +10,8 @@ from sqlmodel import Session, col
 from core.domain import aliases
 from core.domain.aliases import Asked, History, Revision, RollbackTarget, rollback_targets
 from core.domain.permissions import Actor, ActorKind, Grant
+from core.domain.quarantine import Quarantine
+from core.domain.quarantine import names as versions_in
 from core.domain.receipts import Replica
 from core.domain.shifts import wilson
 from core.domain.traffic import WINDOW, Counts, added
@@ -231,6 +233,13 @@ class AliasPage:
     why_not_undo: Mapping[int, str]
     why_not_flip: str | None
     per_minute: float
+    quarantines: tuple[Quarantine, ...] = ()
+    """All that is quarantined now, whichever alias left it."""
+
+    @property
+    def resting(self) -> Mapping[str, Quarantine]:
+        """The newest quarantine of each version that is in one."""
+        return {q.version: q for q in self.quarantines}
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -245,7 +254,8 @@ def alias_page(store: Store, alias: str, *, now: datetime, minimum_dwell: timede
         history = repositories.history(session, alias)
         newest, moved = history[-1], last_move(history)
         earlier = history[moved.number - 2].state.stable if moved.number > 1 else None
-        targets = rollback_targets(history, now=now, minimum_dwell=minimum_dwell)
+        resting = repositories.open_quarantines(session)
+        targets = rollback_targets(history, now=now, minimum_dwell=minimum_dwell, quarantined=versions_in(resting))
         last_hour = windows(session, since=now - HOUR, alias=alias)
         since = max(now - RECENT, moved.at - WINDOW)
         serving = added(counts_of(w) for w in last_hour if w.version == newest.state.stable and w.start >= since)
@@ -265,9 +275,10 @@ def alias_page(store: Store, alias: str, *, now: datetime, minimum_dwell: timede
             moments=moments(last_hour),
             callers=added(counts_of(w) for w in last_hour).callers,
             replicas=live,
-            why_not_undo=_why_not_undo(history, now),
+            why_not_undo=_why_not_undo(history, now, versions_in(resting)),
             why_not_flip=_why_not_flip(history, now),
             per_minute=Traffic(everybody, RECENT).per_minute,
+            quarantines=tuple(resting),
         )
 
 
@@ -280,8 +291,8 @@ _SOMEBODY = Actor("somebody", ActorKind.PERSON)
 """Stands for the person who looks, to ask the domain what it would refuse to anybody."""
 
 
-def _why_not_undo(history: History, now: datetime) -> dict[int, str]:
-    asked = Asked(_SOMEBODY, now, history[-1].number)
+def _why_not_undo(history: History, now: datetime, quarantined: frozenset[str]) -> dict[int, str]:
+    asked = Asked(_SOMEBODY, now, history[-1].number, quarantined=quarantined)
     refused = ((r.number, _refusal(aliases.undo, history, r.number, asked)) for r in history)
     return {number: because for number, because in refused if because is not None}
 

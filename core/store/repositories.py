@@ -9,6 +9,7 @@ from sqlmodel import Session, col
 from core.domain.aliases import Cause, Hold, Revision, State
 from core.domain.names import no_such
 from core.domain.permissions import Grant, Role
+from core.domain.quarantine import Quarantine
 from core.domain.receipts import Replica
 from core.domain.versions import (
     Capabilities,
@@ -29,6 +30,7 @@ from core.store.tables import (
     LedgerRow,
     PromptRow,
     ProviderRow,
+    QuarantineRow,
     ReplicaRow,
     RevisionRow,
     VersionDataRow,
@@ -249,6 +251,31 @@ def as_issue(row: KnownIssueRow) -> KnownIssue:
     """The value a row stands for."""
     assert row.id is not None
     return KnownIssue(row.id, row.version, row.text, row.added_at, row.added_by, row.resolved_at, row.resolved_by)
+
+
+def open_quarantines(session: Session) -> list[Quarantine]:
+    """What is quarantined and not lifted, oldest first."""
+    query = select(QuarantineRow).where(col(QuarantineRow.lifted_at).is_(None)).order_by(col(QuarantineRow.id))
+    return [as_quarantine(row) for row in session.scalars(query)]
+
+
+def as_quarantine(row: QuarantineRow) -> Quarantine:
+    """The value a row stands for."""
+    assert row.id is not None
+    return Quarantine(
+        id=row.id,
+        version=row.version,
+        alias=row.alias,
+        revision=row.revision,
+        serial=row.serial,
+        since=row.since,
+        by=row.by,
+        reason=row.reason,
+        issue=row.issue,
+        lifted_at=row.lifted_at,
+        lifted_by=row.lifted_by,
+        lift_reason=row.lift_reason,
+    )
 
 
 # -- access and gateways --------------------------------------------------------------------------

@@ -154,6 +154,25 @@ class KnownIssueRow(Base, table=True):
     resolved_by: str | None = None
 
 
+class QuarantineRow(Base, table=True):
+    """A version must not begin to serve, because a revision of an alias left it for doing badly."""
+
+    __tablename__ = "quarantine"
+    __table_args__ = (UniqueConstraint("alias", "revision"),)
+    id: int | None = Field(default=None, primary_key=True)
+    version: str = Field(foreign_key="version.name", index=True)
+    alias: str = Field(foreign_key="alias.name")
+    revision: int
+    serial: int
+    since: datetime
+    by: str
+    reason: str
+    issue: int = Field(foreign_key="known_issue.id")
+    lifted_at: datetime | None = Field(default=None, index=True)
+    lifted_by: str | None = None
+    lift_reason: str = ""
+
+
 # -- aliases --------------------------------------------------------------------------------------
 
 
@@ -454,6 +473,7 @@ WATCHED: frozenset[type[SQLModel]] = frozenset(
         KnownIssueRow,
         AliasRow,
         RevisionRow,
+        QuarantineRow,
         PersonRow,
         GrantRow,
         TokenRow,

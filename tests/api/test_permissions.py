@@ -13,8 +13,8 @@ from app.api.doors import ACTION, ANYBODY
 from core.domain.alert_channels import Channel
 from core.domain.alerts import Found, Severity
 from core.domain.permissions import ACTIONS, Actor, Grant, Role, rule_on, system
-from core.domain.versions import DataVersion
-from core.services import access, alerting, callers, channels, registry
+from core.domain.versions import DataVersion, Version
+from core.services import access, alerting, callers, channels, flips, registry
 from core.services.watches import Watch
 from core.store.looking import Seen
 from tests.api.world import ROOT, Caller, World
@@ -148,6 +148,8 @@ EXAMPLES: dict[str, Callable[[Case], Example]] = {
         "/versions", {"name": case.world.fresh("version"), "provider": "recorded", "model_id": "m"}
     ),
     "note_version": lambda case: Example("/versions/b", {"notes": case.world.fresh("note")}),
+    "get_quarantine": plain("/versions/a/quarantine"),
+    "lift_quarantine": lambda case: Example(f"/versions/{quarantined(case)}/quarantine/lift", {"reason": "fixed"}),
     "list_known_issues": plain("/known-issues"),
     "add_known_issue": lambda _case: Example("/known-issues", {"version": "a", "text": "wrong"}),
     "resolve_known_issue": lambda case: Example(f"/known-issues/{case.issue()}/resolve"),
@@ -193,6 +195,15 @@ def held(case: Case) -> str:
     caller = Caller(case.world.url, case.world.token(case.world.person(Role.ADMIN)))
     assert caller.post(f"/aliases/{case.alias}/hold", seen=2).status_code == 200
     return case.alias
+
+
+def quarantined(case: Case) -> str:
+    """A version that an alias of its own was rolled back from."""
+    at, name = case.world.pinrail, case.world.fresh("bad")
+    registry.register_version(at.store, ROOT, Version(name, "recorded", "m"), now=at.now())
+    alias = case.world.alias("a", name)
+    flips.roll_back(at.store, ROOT, alias, seen_revision=2, now=at.now())
+    return name
 
 
 def prompt(case: Case) -> str:

@@ -7,7 +7,7 @@ import pytest
 from core.domain.permissions import ACTIONS, Actor, ActorKind, Grant, Role
 from core.domain.versions import DataVersion, Provider, Version
 from core.errors import NotPermitted
-from core.services import access, callers, flips, registry
+from core.services import access, callers, flips, quarantines, registry
 from core.store.database import Store
 from tests.services.hands import NOW
 from tests.services.world import ROOT, events, stocked
@@ -40,6 +40,7 @@ WRITES: list[tuple[str, str, Call]] = [
     ("alias:create", "create", lambda s, a: flips.create(s, a, "new", "a", now=NOW)),
     ("alias:flip", "flip", lambda s, a: flips.flip(s, a, "prod", "b", seen_revision=1, now=NOW)),
     ("alias:roll_back", "roll_back", lambda s, a: flips.roll_back(s, a, "prod", seen_revision=2, now=NOW)),
+    ("registry:write", "lift", lambda s, a: quarantines.lift(s, a, "b", reason="fixed", now=NOW)),
     ("alias:flip", "undo", lambda s, a: flips.undo(s, a, "prod", 3, seen_revision=3, now=NOW)),
     ("alias:hold", "hold", lambda s, a: flips.hold(s, a, "prod", seen_revision=4, now=NOW)),
     ("alias:hold", "release", lambda s, a: flips.release(s, a, "prod", seen_revision=5, now=NOW)),
@@ -69,6 +70,7 @@ READS: list[tuple[str, Call]] = [
     ("registry:read", lambda s, a: registry.versions(s, a)),
     ("registry:read", lambda s, a: registry.version(s, a, "a")),
     ("registry:read", lambda s, a: registry.issues(s, a)),
+    ("registry:read", lambda s, a: quarantines.of(s, a, "a")),
     ("access:read", lambda s, a: access.people(s, a)),
     ("access:read", lambda s, a: access.tokens(s, a)),
     ("access:read", lambda s, a: callers.keys(s, a)),

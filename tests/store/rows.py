@@ -22,6 +22,7 @@ from core.store.tables import (
     PersonRow,
     PromptRow,
     ProviderRow,
+    QuarantineRow,
     RevisionRow,
     TokenRow,
     VersionDataRow,
@@ -39,6 +40,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "known_issue": {"text": "changed"},
     "alias": {"revision": 7},
     "alias_revision": {"reason": "changed"},
+    "quarantine": {"lifted_at": AT},
     "person": {"disabled_at": AT},
     "role_grant": {"role": "admin"},
     "api_token": {"scope": "full"},
@@ -87,6 +89,7 @@ def every_row() -> list[SQLModel]:
         RevisionRow(
             alias="prod", number=1, serial=1, cause="created", by="ann", automatic=False, at=AT, stable="a", **empty
         ),
+        QuarantineRow(version="a", alias="prod", revision=1, serial=1, since=AT, by="ann", reason="slow", issue=1),
         PersonRow(name="ben", added_at=AT),
         GrantRow(person="ben", role="viewer", given_at=AT, given_by="ann"),
         TokenRow(id="t1", name="laptop", person="ben", scope="read", **known),

@@ -134,7 +134,9 @@ def _receipt(at: Asking, alias: str, revision: int) -> Receipt:
 
 
 @router.post(
-    "", status_code=201, **door("alias:create", *WRITES, errors.UnknownVersion, errors.AlreadyExists, errors.NotFound)
+    "",
+    status_code=201,
+    **door("alias:create", *WRITES, errors.UnknownVersion, errors.AlreadyExists, errors.NotFound, errors.Quarantined),
 )
 def create_alias(at: WritingNow, request: Request, body: CreateAlias) -> MovedView:
     """Create an alias that serves a version from now on."""
@@ -143,7 +145,7 @@ def create_alias(at: WritingNow, request: Request, body: CreateAlias) -> MovedVi
     return _answer(at, moved)
 
 
-@router.patch("/{alias}", **door("alias:describe", *MOVES, errors.UnknownVersion))
+@router.patch("/{alias}", **door("alias:describe", *MOVES, errors.UnknownVersion, errors.Quarantined))
 def describe_alias(at: WritingNow, alias: Alias, body: DescribeAlias, if_match: IfMatch = None) -> MovedView:
     """Edit description, owner or fallbacks; what is left out stays, and null clears."""
     given = body.model_fields_set
@@ -156,13 +158,17 @@ def describe_alias(at: WritingNow, alias: Alias, body: DescribeAlias, if_match: 
         fallbacks=(body.fallbacks or ()) if "fallbacks" in given else None,
         seen_revision=seen_revision(body, if_match),
         reason=body.reason,
+        override_quarantine=body.override_quarantine,
         idempotency_key=at.key,
         now=at.now,
     )
     return _answer(at, moved)
 
 
-@router.post("/{alias}/flip", **door("alias:flip", *MOVES, errors.UnknownVersion, errors.AliasProtected))
+@router.post(
+    "/{alias}/flip",
+    **door("alias:flip", *MOVES, errors.UnknownVersion, errors.AliasProtected, errors.Quarantined),
+)
 def flip_alias(at: WritingNow, alias: Alias, body: FlipAlias, if_match: IfMatch = None) -> MovedView:
     """Move the alias to another version: model, prompt and parameters together."""
     moved = flips.flip(
@@ -172,6 +178,7 @@ def flip_alias(at: WritingNow, alias: Alias, body: FlipAlias, if_match: IfMatch 
         body.version,
         seen_revision=seen_revision(body, if_match),
         reason=body.reason,
+        override_quarantine=body.override_quarantine,
         idempotency_key=at.key,
         now=at.now,
     )
@@ -180,7 +187,8 @@ def flip_alias(at: WritingNow, alias: Alias, body: FlipAlias, if_match: IfMatch 
 
 @router.post("/{alias}/rollback", **door("alias:roll_back", *MOVES, errors.NoRollbackTarget))
 def roll_back_alias(at: WritingNow, alias: Alias, body: RollBackAlias, if_match: IfMatch = None) -> MovedView:
-    """Return the alias to the version that last served well, or to `to`. Never waits for anybody."""
+    """Return the alias to the version that last served well, or to `to`. Never waits for anybody; quarantines
+    the version it leaves."""
     moved = flips.roll_back(
         at.store,
         at.actor,
@@ -195,7 +203,9 @@ def roll_back_alias(at: WritingNow, alias: Alias, body: RollBackAlias, if_match:
     return _answer(at, moved)
 
 
-@router.post("/{alias}/undo", **door("alias:roll_back", *MOVES, errors.UndoOvertaken, errors.AliasProtected))
+@router.post(
+    "/{alias}/undo", **door("alias:roll_back", *MOVES, errors.UndoOvertaken, errors.AliasProtected, errors.Quarantined)
+)
 def undo_revision(at: WritingNow, alias: Alias, body: UndoRevision, if_match: IfMatch = None) -> MovedView:
     """Put back what one revision changed. Undoing a flip asks for what a rollback asks for; undoing anything else
     asks for what doing it by hand would."""
@@ -206,6 +216,7 @@ def undo_revision(at: WritingNow, alias: Alias, body: UndoRevision, if_match: If
         body.revision,
         seen_revision=seen_revision(body, if_match),
         reason=body.reason,
+        override_quarantine=body.override_quarantine,
         idempotency_key=at.key,
         now=at.now,
     )

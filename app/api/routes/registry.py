@@ -12,6 +12,7 @@ from app.api.shapes import (
     ChangeProvider,
     DataVersionView,
     IssueView,
+    LiftQuarantine,
     NoteVersion,
     Page,
     PromptView,
@@ -20,10 +21,11 @@ from app.api.shapes import (
     RegisterPrompt,
     RegisterProvider,
     RegisterVersion,
+    VersionQuarantineView,
     VersionView,
 )
 from core import errors
-from core.services import reading, registry
+from core.services import quarantines, reading, registry
 
 router = APIRouter()
 
@@ -154,6 +156,28 @@ def list_versions(
         if provider in (None, version.provider) and model_id in (None, version.model_id)
     ]
     return Page(items=tuple(found))
+
+
+# Before the route of a version, whose name may hold slashes and would take the last part of this path for its own.
+@router.get("/versions/{version:path}/quarantine", tags=["versions"], **door("registry:read", errors.UnknownVersion))
+def get_quarantine(at: AskingNow, version: Name) -> VersionQuarantineView:
+    """See whether a version is quarantined, and every quarantine it was in."""
+    return VersionQuarantineView.from_domain(version, quarantines.of(at.store, at.actor, version))
+
+
+@router.post(
+    "/versions/{version:path}/quarantine/lift",
+    tags=["versions"],
+    **door("registry:write", *WRITES, errors.UnknownVersion, errors.NothingToChange),
+)
+def lift_quarantine(at: WritingNow, version: Name, body: LiftQuarantine) -> VersionQuarantineView:
+    """Let a quarantined version serve again; the known issues that came with it are resolved. No alias is moved."""
+
+    def work() -> VersionQuarantineView:
+        lifted = quarantines.lift(at.store, at.actor, version, reason=body.reason, now=at.now)
+        return VersionQuarantineView.from_domain(version, lifted)
+
+    return at.once(body, VersionQuarantineView, work)
 
 
 @router.get("/versions/{version:path}", tags=["versions"], **door("registry:read", errors.UnknownVersion))

@@ -43,6 +43,7 @@ from app.api.shapes.bodies import (
     Write,
 )
 from app.api.shapes.common import Page, Problem, View
+from app.api.shapes.quarantine import LiftQuarantine, QuarantineView, VersionQuarantineView
 from app.api.shapes.registry import (
     CapabilitiesView,
     DataVersionView,
@@ -85,6 +86,7 @@ __all__ = (
     "HandleAlert",
     "HoldView",
     "IssueView",
+    "LiftQuarantine",
     "MovedView",
     "NoteVersion",
     "Page",
@@ -94,6 +96,7 @@ __all__ = (
     "PromptView",
     "ProtectAlias",
     "ProviderView",
+    "QuarantineView",
     "ReceiptView",
     "RegisterDataVersion",
     "RegisterPrompt",
@@ -109,6 +112,7 @@ __all__ = (
     "StatusView",
     "TokenView",
     "UndoRevision",
+    "VersionQuarantineView",
     "VersionView",
     "View",
     "Write",

@@ -86,6 +86,7 @@ class MovedView(View):
     by: str
     at: datetime
     replayed: bool = Field(description="True when this Idempotency-Key had done it before: nothing happened now.")
+    quarantined: str | None = Field(None, description="The version that was left for doing badly, if it was.")
 
     @classmethod
     def from_domain(cls, moved: "Moved") -> Self:

@@ -59,6 +59,14 @@ def _before_far_future(at: datetime) -> datetime:
 Until = Annotated[AwareDatetime, AfterValidator(_before_far_future)]
 
 
+Override = Annotated[
+    str | None,
+    Field(
+        max_length=500, description="Why a quarantined version shall serve all the same; without it that is refused."
+    ),
+]
+
+
 # -- aliases --------------------------------------------------------------------------------------
 
 
@@ -72,6 +80,7 @@ class CreateAlias(Body):
     protected: bool = False
     fallbacks: tuple[Name, ...] = Field((), max_length=8)
     reason: Reason = ""
+    override_quarantine: Override = None
 
 
 class Write(Body):
@@ -85,6 +94,7 @@ class FlipAlias(Write):
     """Move the alias to another version."""
 
     version: Name
+    override_quarantine: Override = None
 
 
 class RollBackAlias(Write):
@@ -97,6 +107,7 @@ class UndoRevision(Write):
     """Put back what one revision changed."""
 
     revision: int = Field(ge=1, le=2**31 - 1)
+    override_quarantine: Override = None
 
 
 class ProtectAlias(Write):
@@ -111,6 +122,7 @@ class DescribeAlias(Write):
     description: str | None = Field(None, max_length=2000)
     owner: str | None = Field(None, max_length=128)
     fallbacks: tuple[Name, ...] | None = Field(None, max_length=8)
+    override_quarantine: Override = None
 
 
 # -- the registry ---------------------------------------------------------------------------------

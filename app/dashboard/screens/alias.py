@@ -15,6 +15,7 @@ from app.dashboard.tiles import FIGURES, per_minute, tiles
 from app.dashboard.widgets import (
     HELD,
     PROTECTED,
+    QUARANTINED,
     STATES,
     Column,
     alias_link,
@@ -112,6 +113,8 @@ def _head(visit: Visit, page: AliasPage, stale: str | None) -> None:
     if state.hold is not None:
         reason = f": {state.hold.reason}" if state.hold.reason else ""
         marks.append(badge(HELD, f"by {state.hold.by}, {ago(state.hold.at, now=visit.now)}{reason}"))
+    if state.stable in page.resting:
+        marks.append(badge(QUARANTINED, f"{state.stable}: {page.resting[state.stable].reason}"))
     if state.protected:
         marks.append(badge(PROTECTED, "a flip needs a second person"))
     draw(
