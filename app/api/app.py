@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app import __version__
 from app.api import problems
 from app.api.envelope import REQUEST_ID, Envelope, Limits, Recognition
-from app.api.routes import access, alerts, aliases, registry, running
+from app.api.routes import access, alerts, aliases, evacuations, registry, running
 from app.api.shapes import Problem
 from app.wiring import Pinrail
 from core.domain.permissions import Actor
@@ -42,7 +42,7 @@ Bodies have at most 2 MiB; unknown fields and query parameters are refused. Ever
 `x-pinrail-request-id`.
 """
 
-ROUTERS = (aliases.router, registry.router, access.router, running.router, alerts.router)
+ROUTERS = (aliases.router, registry.router, evacuations.router, access.router, running.router, alerts.router)
 
 
 def create_api(pinrail: Pinrail) -> FastAPI:

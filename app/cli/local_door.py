@@ -14,8 +14,9 @@ from app.cli.once import done_once
 from app.settings import Settings
 from app.wiring import Pinrail, ready_pinrail
 from core.domain.alerts import Alert, AlertState
+from core.domain.evacuation import Concern
 from core.domain.permissions import Actor, local, rule_on
-from core.services import access, alerting, callers, channels, flips, quarantines, reading, registry
+from core.services import access, alerting, callers, channels, evacuation, flips, quarantines, reading, registry
 from core.services.alerting import Story
 from core.services.flips import Moved
 from core.store.database import Store
@@ -168,6 +169,34 @@ class LocalDoor:
         return shapes.IssueView.from_domain(
             registry.resolve_issue(self._store, self.actor, issue, now=self.pinrail.now())
         )
+
+    # -- evacuations ------------------------------------------------------------------------------
+
+    def evacuations(self) -> Page[shapes.EvacuationView]:
+        found = evacuation.listed(self._store, self.actor)
+        return Page[shapes.EvacuationView](items=tuple(shapes.EvacuationView.from_domain(e) for e in found))
+
+    def evacuation(self, name: str) -> shapes.EvacuationView:
+        found = evacuation.show(self._store, self.actor, name, now=self.pinrail.now())
+        return shapes.EvacuationView.from_domain(found)
+
+    def preview_evacuation(self, provider: str | None, version: str | None) -> shapes.PreviewView:
+        concern, dwell = Concern(provider, version), self.pinrail.settings.minimum_dwell
+        plans = evacuation.preview(self._store, self.actor, concern, now=self.pinrail.now(), minimum_dwell=dwell)
+        return shapes.PreviewView.from_domain(concern, plans)
+
+    def evacuate(self, body: shapes.Evacuate) -> shapes.EvacuationView:
+        concern, wanted = Concern(body.provider, body.version), [move.to_domain() for move in body.moves]
+        dwell, now = self.pinrail.settings.minimum_dwell, self.pinrail.now()
+        made, results = evacuation.run(
+            self._store, self.actor, concern, wanted, reason=body.reason, now=now, minimum_dwell=dwell
+        )
+        found = evacuation.show(self._store, self.actor, made.id, now=now)
+        return shapes.EvacuationView.from_domain(found, results)
+
+    def return_evacuation(self, name: str, body: shapes.ReturnEvacuation) -> shapes.EvacuationView:
+        made, results = evacuation.give_back(self._store, self.actor, name, reason=body.reason, now=self.pinrail.now())
+        return shapes.EvacuationView.from_domain(made, results)
 
     # -- access -----------------------------------------------------------------------------------
 

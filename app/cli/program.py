@@ -19,6 +19,7 @@ from app.cli import (
     data_versions,
     db,
     doctor,
+    evacuate,
     moves,
     parts,
     prompts,
@@ -48,6 +49,7 @@ ORDER = (
     "up",
     "status",
     "rollback",
+    "evacuate",
     "whoami",
     "alias",
     "alert",
@@ -200,6 +202,7 @@ program.command("status")(status.status)
 program.command("whoami")(status.whoami)
 program.command("rollback")(moves.roll_back)
 for name, group in (
+    ("evacuate", evacuate.app),
     ("alias", aliases.app),
     ("alert", alerts.app),
     ("version", versions.app),

@@ -139,6 +139,23 @@ class RemoteDoor:
     def resolve_issue(self, issue: int) -> shapes.IssueView:
         return self._write(shapes.IssueView, "POST", f"/known-issues/{issue}/resolve")
 
+    # -- evacuations ------------------------------------------------------------------------------
+
+    def evacuations(self) -> Page[shapes.EvacuationView]:
+        return self._get(Page[shapes.EvacuationView], "/evacuations")
+
+    def evacuation(self, name: str) -> shapes.EvacuationView:
+        return self._get(shapes.EvacuationView, _path("evacuations", name))
+
+    def preview_evacuation(self, provider: str | None, version: str | None) -> shapes.PreviewView:
+        return self._get(shapes.PreviewView, "/evacuations/preview", provider=provider, version=version)
+
+    def evacuate(self, body: shapes.Evacuate) -> shapes.EvacuationView:
+        return self._write(shapes.EvacuationView, "POST", "/evacuations", body)
+
+    def return_evacuation(self, name: str, body: shapes.ReturnEvacuation) -> shapes.EvacuationView:
+        return self._write(shapes.EvacuationView, "POST", _path("evacuations", name) + "/return", body)
+
     # -- access -----------------------------------------------------------------------------------
 
     def callers(self) -> Page[shapes.CallerKeyView]:

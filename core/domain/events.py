@@ -25,6 +25,8 @@ EVENTS: Mapping[str, str] = {
     "alias.protected": "an alias was made protected",
     "alias.unprotected": "an alias was made unprotected",
     "alias.retired": "an alias was retired",
+    "evacuation.begun": "aliases are moved off a provider or a version, each by a revision of its own",
+    "evacuation.returned": "what an evacuation moved was put back, as far as nothing overtook it",
     "provider.registered": "a provider was registered",
     "provider.changed": "a provider's address, secret variable or description was changed",
     "version.registered": "a version was registered",

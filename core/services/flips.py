@@ -14,6 +14,7 @@ from sqlmodel import Session
 
 from core.domain import aliases
 from core.domain.aliases import Asked, History, Revision, State
+from core.domain.evacuation import Errand
 from core.domain.names import checked_slug, checked_text
 from core.domain.permissions import Actor, insist
 from core.errors import AlreadyExists, InvalidInput
@@ -21,7 +22,7 @@ from core.services import quarantines
 from core.services.recording import MAX_WORDS, change, event, once
 from core.store import audit_log, repositories
 from core.store.database import Store
-from core.store.tables import AliasRow
+from core.store.tables import AliasRow, EvacuationMoveRow
 
 MAX_FALLBACKS = 8
 MAX_OWNER = 200
@@ -88,6 +89,7 @@ def flip(
     seen_revision: int,
     reason: str = "",
     override_quarantine: str | None = None,
+    errand: Errand | None = None,
     idempotency_key: str | None = None,
     now: datetime,
 ) -> Moved:
@@ -103,7 +105,7 @@ def flip(
 
     details = {"version": version}
     override = override_quarantine
-    return _move(store, "alias:flip", "alias.flipped", alias, asked, decide, idempotency_key, details, override)
+    return _move(store, "alias:flip", "alias.flipped", alias, asked, decide, idempotency_key, details, override, errand)
 
 
 def roll_back(
@@ -114,6 +116,7 @@ def roll_back(
     to: str | None = None,
     seen_revision: int,
     reason: str = "",
+    errand: Errand | None = None,
     idempotency_key: str | None = None,
     minimum_dwell: timedelta = aliases.MINIMUM_DWELL,
     now: datetime,
@@ -128,7 +131,8 @@ def roll_back(
         aware = quarantines.aware(session, asked)
         return aliases.roll_back(history, aware, to=to, minimum_dwell=minimum_dwell)
 
-    return _move(store, "alias:roll_back", "alias.rolled_back", alias, asked, decide, idempotency_key, {"to": to})
+    kind, details = "alias.rolled_back", {"to": to}
+    return _move(store, "alias:roll_back", kind, alias, asked, decide, idempotency_key, details, errand=errand)
 
 
 def undo(
@@ -140,6 +144,7 @@ def undo(
     seen_revision: int,
     reason: str = "",
     override_quarantine: str | None = None,
+    errand: Errand | None = None,
     idempotency_key: str | None = None,
     now: datetime,
 ) -> Moved:
@@ -157,7 +162,7 @@ def undo(
 
     # What undoing needs depends on what is undone, so the table is asked again inside, under the lock.
     details, override = {"number": number}, override_quarantine
-    return _move(store, "alias:read", "alias.undone", alias, asked, decide, idempotency_key, details, override)
+    return _move(store, "alias:read", "alias.undone", alias, asked, decide, idempotency_key, details, override, errand)
 
 
 def hold(
@@ -281,6 +286,7 @@ def _move(
     key: str | None,
     details: dict[str, Any] | None = None,
     override: str | None = None,
+    errand: Errand | None = None,
 ) -> Moved:
     attempted = event(asked.by, kind, _subject(alias), now=asked.now, reason=asked.reason)
     request = {"kind": kind, "alias": alias, **(details or {}), **_over(override)}
@@ -288,7 +294,7 @@ def _move(
 
         def work() -> dict[str, Any]:
             history = repositories.history(session, alias)
-            return _stored(session, asked, history, decide(session, history), kind, override)
+            return _stored(session, asked, history, decide(session, history), kind, override, errand)
 
         return _moved(once(session, asked.by, key, request, now=asked.now, work=work))
 
@@ -299,14 +305,24 @@ def _over(override: str | None) -> dict[str, Any]:
 
 
 def _stored(
-    session: Session, asked: Asked, history: History, decided: Revision, kind: str, override: str | None = None
+    session: Session,
+    asked: Asked,
+    history: History,
+    decided: Revision,
+    kind: str,
+    override: str | None = None,
+    errand: Errand | None = None,
 ) -> dict[str, Any]:
     after, overridden = quarantines.ruled(session, history, decided, asked, override=override)
     before, actor = history[-1] if history else None, asked.by
     serial = repositories.add_revision(session, after)
-    quarantined = quarantines.settle(session, actor, history, after, serial=serial)
+    blames = errand.blames if errand else None
+    quarantined = quarantines.settle(session, actor, history, after, serial=serial, blames=blames)
     old = {"revision": before.number, **_facts(before.state)} if before else {}
     new = {"revision": after.number, **_facts(after.state)}
+    if errand:
+        new["evacuation"] = errand.evacuation
+        session.add(EvacuationMoveRow(evacuation=errand.evacuation, alias=after.alias, revision=after.number))
     if overridden:
         new["quarantine_overridden"] = {"versions": list(overridden), "reason": override}
     said = event(actor, kind, _subject(after.alias), now=after.at, reason=after.reason, before=old, after=new)

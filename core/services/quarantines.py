@@ -71,14 +71,22 @@ def ruled(
     return quarantine.ruled(before, after, repositories.open_quarantines(session), asked, override=override)
 
 
-def settle(session: Session, actor: Actor, history: History, after: Revision, *, serial: int) -> str | None:
-    """Lift and impose what the stored revision ``after`` lifts and imposes; the version now quarantined, or None."""
+def settle(
+    session: Session, actor: Actor, history: History, after: Revision, *, serial: int, blames: bool | None = None
+) -> str | None:
+    """Lift and impose what the stored revision ``after`` lifts and imposes; the version now quarantined, or None.
+
+    An evacuation says itself whether the version left is to blame (``blames``); otherwise the kind of move does.
+    """
     touched: set[str] = set()
     if history:
         undone = quarantine.lifted_by_undo(history[-1], after, repositories.open_quarantines(session))
         reason = f"revision {after.reverts} of {after.alias} was undone"
         touched.update(q.version for q in _lifted(session, actor, undone, reason=reason, now=after.at))
     left = quarantine.left_badly([*history, after])
+    if blames is not None and history:
+        before = history[-1].state.stable
+        left = before if blames and before != after.state.stable else None
     if left is not None:
         _impose(session, actor, left, after, serial)
         touched.add(left)

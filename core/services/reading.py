@@ -31,7 +31,7 @@ MAX_PAGE = 500
 
 def alias_list(store: Store, actor: Actor) -> list[Revision]:
     """The revision in force of every alias the actor may see, by name."""
-    _insist_on_some_alias(actor)
+    insist_on_some_alias(actor)
     with store.reading() as session:
         return [r for r in repositories.newest_revisions(session) if _may_see(actor, r.alias)]
 
@@ -108,7 +108,7 @@ def person(store: Store, actor: Actor, name: str) -> Person:
 
 def status(store: Store, actor: Actor, *, now: datetime) -> read_models.Overview:
     """Everything at a glance, as far as the actor may see aliases."""
-    _insist_on_some_alias(actor)
+    insist_on_some_alias(actor)
     seen = read_models.overview(store, now=now)
     recent = tuple(c for c in seen.recent if _may_see(actor, c.revision.alias))
     summaries = tuple(s for s in seen.aliases if _may_see(actor, s.revision.alias))
@@ -117,7 +117,7 @@ def status(store: Store, actor: Actor, *, now: datetime) -> read_models.Overview
 
 def replicas(store: Store, actor: Actor) -> list[Replica]:
     """Every gateway that ever joined, by name, the newest process of a name first."""
-    _insist_on_some_alias(actor)
+    insist_on_some_alias(actor)
     newest = select(ReplicaRow).order_by(col(ReplicaRow.name), col(ReplicaRow.started_at).desc())
     with store.reading() as session:
         return [repositories.as_replica(row) for row in session.scalars(newest)]
@@ -180,7 +180,7 @@ def _may_see(actor: Actor, alias: str) -> bool:
     return rule_on(actor, "alias:read", alias).allowed
 
 
-def _insist_on_some_alias(actor: Actor) -> None:
+def insist_on_some_alias(actor: Actor) -> None:
     """Whoever may see a single alias may ask for the list; it holds only what they may see."""
     named = {grant.alias for grant in actor.grants if grant.alias} | (actor.aliases or frozenset())
     if not any(_may_see(actor, alias) for alias in named):

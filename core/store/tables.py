@@ -209,6 +209,27 @@ class RevisionRow(Base, table=True):
     retired: bool
 
 
+class EvacuationRow(Base, table=True):
+    """Somebody moved aliases off a provider, or off a version."""
+
+    __tablename__ = "evacuation"
+    id: str = Field(primary_key=True)
+    provider: str | None = Field(default=None, foreign_key="provider.name")
+    version: str | None = Field(default=None, foreign_key="version.name")
+    reason: str
+    by: str
+    at: datetime
+
+
+class EvacuationMoveRow(Base, table=True):
+    """A revision that belongs to an evacuation, or to the return from it."""
+
+    __tablename__ = "evacuation_move"
+    evacuation: str = Field(primary_key=True, foreign_key="evacuation.id")
+    alias: str = Field(primary_key=True, foreign_key="alias.name")
+    revision: int = Field(primary_key=True)
+
+
 # -- access ---------------------------------------------------------------------------------------
 
 
@@ -474,6 +495,8 @@ WATCHED: frozenset[type[SQLModel]] = frozenset(
         AliasRow,
         RevisionRow,
         QuarantineRow,
+        EvacuationRow,
+        EvacuationMoveRow,
         PersonRow,
         GrantRow,
         TokenRow,

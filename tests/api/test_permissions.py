@@ -153,6 +153,11 @@ EXAMPLES: dict[str, Callable[[Case], Example]] = {
     "list_known_issues": plain("/known-issues"),
     "add_known_issue": lambda _case: Example("/known-issues", {"version": "a", "text": "wrong"}),
     "resolve_known_issue": lambda case: Example(f"/known-issues/{case.issue()}/resolve"),
+    "list_evacuations": plain("/evacuations"),
+    "preview_evacuation": plain("/evacuations/preview", provider="recorded"),
+    "evacuate": lambda case: Example("/evacuations", evacuating(case)),
+    "get_evacuation": lambda case: Example(f"/evacuations/{evacuated(case)}"),
+    "return_evacuation": lambda case: Example(f"/evacuations/{evacuated(case)}/return", {}),
     "whoami": plain("/whoami"),
     "can_i": plain("/can-i", action="alias:flip"),
     "list_tokens": plain("/tokens"),
@@ -204,6 +209,16 @@ def quarantined(case: Case) -> str:
     alias = case.world.alias("a", name)
     flips.roll_back(at.store, ROOT, alias, seen_revision=2, now=at.now())
     return name
+
+
+def evacuating(case: Case) -> Any:
+    return {"version": "b", "moves": [{"alias": case.alias, "seen_revision": 2, "target": "a"}]}
+
+
+def evacuated(case: Case) -> str:
+    """The id of an evacuation that moved the case's alias."""
+    caller = Caller(case.world.url, case.world.token(case.world.person(Role.ADMIN)))
+    return str(caller.post("/evacuations", evacuating(case)).json()["id"])
 
 
 def prompt(case: Case) -> str:

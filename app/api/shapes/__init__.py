@@ -43,6 +43,16 @@ from app.api.shapes.bodies import (
     Write,
 )
 from app.api.shapes.common import Page, Problem, View
+from app.api.shapes.evacuation import (
+    Evacuate,
+    EvacuationMove,
+    EvacuationMoveView,
+    EvacuationView,
+    PlanView,
+    PreviewView,
+    ResultView,
+    ReturnEvacuation,
+)
 from app.api.shapes.quarantine import LiftQuarantine, QuarantineView, VersionQuarantineView
 from app.api.shapes.registry import (
     CapabilitiesView,
@@ -80,6 +90,10 @@ __all__ = (
     "DeliveryView",
     "DescribeAlias",
     "EndedView",
+    "Evacuate",
+    "EvacuationMove",
+    "EvacuationMoveView",
+    "EvacuationView",
     "FlipAlias",
     "GiveRole",
     "GrantView",
@@ -91,6 +105,8 @@ __all__ = (
     "NoteVersion",
     "Page",
     "PersonView",
+    "PlanView",
+    "PreviewView",
     "PriceView",
     "Problem",
     "PromptView",
@@ -103,6 +119,8 @@ __all__ = (
     "RegisterProvider",
     "RegisterVersion",
     "ReplicaView",
+    "ResultView",
+    "ReturnEvacuation",
     "RevisionView",
     "RollBackAlias",
     "RollbackTargetView",
