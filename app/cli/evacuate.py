@@ -1,4 +1,4 @@
-"""`pinrail evacuate …`: leave a provider that is down, or a version that is bad, with every alias at once; and return."""
+"""`pinrail evacuate …`: leave a provider that is down, or a version that is bad, with every alias at once."""
 
 from typing import Annotated
 

@@ -128,7 +128,7 @@ def _rehearse_rollback(
     def draw(screen: Screen, view: shapes.RollbackTargetView) -> None:
         screen.say(
             f"Would roll back {now.alias} from {now.version} to {view.version} (revision {now.revision}) "
-            f"and hold it, and quarantine {now.version}. Nothing was changed."
+            f"and hold it. {now.version} would be quarantined. Nothing was changed."
         )
         say_target(screen, view)
         if not ruling.allowed:

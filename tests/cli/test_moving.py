@@ -128,7 +128,8 @@ def test_a_rollback_says_why_that_version_and_that_it_holds(
     lines = lite_desk.done("rollback", "chat", "--wait", "0").splitlines()
     assert lines[0].startswith("Rolled back chat from b to a. Revision 3 by ")
     assert lines[1] == "It is held until you release it: pinrail alias release chat"
-    assert lines[2] == (
+    assert lines[2] == "b is quarantined. Lift it: pinrail version lift-quarantine b"
+    assert lines[3] == (
         "a: served 3 h at 100 % and was left by a flip, not by a rollback; it served until 04:00 UTC (12 min ago)."
     )
 

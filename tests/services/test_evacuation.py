@@ -1,4 +1,4 @@
-"""Evacuating: every alias that can move moves by the normal rules, the others are named, and return puts back what it may."""
+"""Evacuating: every alias that can move moves by the normal rules, the others are named, and all comes back."""
 
 import pytest
 
@@ -15,7 +15,7 @@ ONCALL = Actor("oncall", ActorKind.TOKEN, (Grant(Role.OPERATOR),), scope=scope_n
 
 
 def town(store, clock):
-    """Behind rec: prod (came from x), falls (fallback x only), stuck (nothing else). Elsewhere: calm, which falls back to rec."""
+    """Behind rec: prod (came from x), falls (fallback x), stuck. Elsewhere: calm, which falls back to rec."""
     stocked(store, clock.now())
     registry.register_provider(store, ROOT, Provider("other", "recorded", "http://127.0.0.1:9/v1"), now=clock.now())
     for name in "xy":
