@@ -15,6 +15,10 @@ from core.domain.receipts import Receipt
 from core.domain.versions import Version
 from core.errors import InvalidInput
 
+MAX_MOVES = 500
+MAX_SAID = 500
+"""Characters of the reason of an evacuation: it becomes a part of the reason of every revision."""
+
 
 @dataclass(frozen=True)
 class Concern:
@@ -40,6 +44,15 @@ class Concern:
     def versions(self, everything: Iterable[Version]) -> frozenset[str]:
         """The versions that are concerned."""
         return frozenset(v.name for v in everything if self.version == v.name or self.provider == v.provider)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One alias as the preview showed it."""
+
+    alias: str
+    seen_revision: int
+    target: str
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from sqlmodel import Session, col
 
 from core.domain import evacuation
 from core.domain.aliases import MINIMUM_DWELL, Cause, Revision
-from core.domain.evacuation import Concern, Errand, Plan
+from core.domain.evacuation import MAX_MOVES, MAX_SAID, Concern, Errand, Plan, Wanted
 from core.domain.permissions import Actor, insist, rule_on
 from core.domain.receipts import Receipt
 from core.errors import InvalidInput, NotFound, NothingToChange, NotPermitted, PinrailError, UndoOvertaken
@@ -28,18 +28,6 @@ from core.services.recording import event
 from core.store import audit_log, repositories
 from core.store.database import Store
 from core.store.tables import EvacuationMoveRow, EvacuationRow, RevisionRow
-
-MAX_MOVES = 500
-MAX_SAID = 500
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """One alias as the preview showed it."""
-
-    alias: str
-    seen_revision: int
-    target: str
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,11 @@
 
 import pytest
 
-from core.domain.evacuation import Concern
+from core.domain.evacuation import Concern, Wanted
 from core.domain.permissions import Actor, ActorKind, Grant, Role, scope_named
 from core.domain.versions import Provider, Version
 from core.errors import InvalidInput, NotFound, NothingToChange, NotPermitted
 from core.services import evacuation, flips, quarantines, registry
-from core.services.evacuation import Wanted
 from tests.services.world import OPERATOR, ROOT, VIEWER, events, history, stocked
 
 DOWN = Concern(provider="rec")

@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import AfterValidator, Field
 
 from app.api.shapes.aliases import MovedView, ReceiptView
 from app.api.shapes.bodies import Body, Name, Slug
 from app.api.shapes.common import View
-from core.domain.evacuation import Concern, Plan, receipt_in_words
-from core.services.evacuation import MAX_MOVES, MAX_SAID, Evacuation, Move, Result, Wanted
+from core.domain.evacuation import MAX_MOVES, MAX_SAID, Concern, Plan, Wanted, receipt_in_words
+
+if TYPE_CHECKING:
+    from core.services.evacuation import Evacuation, Move, Result
 
 
 class PlanView(View):
@@ -89,7 +91,7 @@ class ResultView(View):
     message: str
 
     @classmethod
-    def from_domain(cls, result: Result) -> Self:
+    def from_domain(cls, result: "Result") -> Self:
         """The view of a result."""
         moved = MovedView.from_domain(result.moved) if result.moved else None
         return cls(alias=result.alias, moved=moved, code=result.code, message=result.message)
@@ -106,7 +108,7 @@ class EvacuationMoveView(View):
     receipt: ReceiptView | None
 
     @classmethod
-    def from_domain(cls, move: Move) -> Self:
+    def from_domain(cls, move: "Move") -> Self:
         """The view of a move."""
         revision = move.revision
         return cls(
@@ -133,7 +135,7 @@ class EvacuationView(View):
     sentence: str = Field(description="The receipts of all moves in words.")
 
     @classmethod
-    def from_domain(cls, found: Evacuation, results: Sequence[Result] = ()) -> Self:
+    def from_domain(cls, found: "Evacuation", results: "Sequence[Result]" = ()) -> Self:
         """The view of an evacuation, with the results of the request that is answered."""
         receipts = {move.revision.alias: move.receipt for move in found.moves if move.receipt}
         return cls(
