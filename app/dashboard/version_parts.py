@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from app.dashboard.comparing import NONE, Row, parameters, rows
 from app.dashboard.widgets import (
     PINNED,
+    QUARANTINED,
     UNKNOWN_PIN,
     Look,
     alias_link,
@@ -33,9 +34,9 @@ STANDINGS: Mapping[str, Look] = {
 """The look of each standing of a version."""
 
 
-def standing_badge(use: Use) -> str:
-    """Where a version stands."""
-    return badge(STANDINGS[use.standing])
+def standing_badge(use: Use, *, quarantined: bool) -> str:
+    """Where a version stands, and that it is quarantined where it is."""
+    return badge(STANDINGS[use.standing]) + (badge(QUARANTINED) if quarantined else "")
 
 
 def pin_badge(found: Version, *, with_reason: bool = False) -> str:

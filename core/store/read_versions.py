@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlmodel import Session, col
 
+from core.domain import quarantine
 from core.domain.aliases import Revision
 from core.domain.versions import DataVersion, KnownIssue, PromptVersion, Provider, Version
 from core.store import repositories
@@ -52,6 +53,7 @@ class VersionSummary:
     version: Version
     use: Use
     open_issues: int = 0
+    quarantined: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ class VersionPage:
     terms: tuple[Term, ...]
     others: tuple[str, ...]
     shares: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    quarantined: bool = False
 
 
 def version_list(store: Store, *, sees: Sees) -> tuple[VersionSummary, ...]:
@@ -91,8 +94,10 @@ def version_list(store: Store, *, sees: Sees) -> tuple[VersionSummary, ...]:
     with store.reading() as session:
         issues = _open_issues(session)
         uses = _uses(session, sees)
+        resting = quarantine.names(repositories.open_quarantines(session))
         return tuple(
-            VersionSummary(v, uses.get(v.name, Use()), issues.get(v.name, 0)) for v in repositories.versions(session)
+            VersionSummary(v, uses.get(v.name, Use()), issues.get(v.name, 0), v.name in resting)
+            for v in repositories.versions(session)
         )
 
 
@@ -113,6 +118,7 @@ def version_page(store: Store, name: str, *, sees: Sees) -> VersionPage:
             terms=_terms(session, name, sees),
             others=tuple(v.name for v in everyone if v.name != name),
             shares=_shares(found, everyone),
+            quarantined=name in quarantine.names(repositories.open_quarantines(session)),
         )
 
 

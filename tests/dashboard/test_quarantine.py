@@ -47,3 +47,12 @@ def test_a_fallback_in_quarantine_is_named_as_not_tried(full, look):
     flips.describe(full.store, ROOT, ALIAS, fallbacks=(BAD,), seen_revision=3, now=full.now - timedelta(minutes=5))
     flips.roll_back(full.store, ROOT, ALIAS, seen_revision=4, now=full.now)
     assert f"{BAD} (quarantined, so not tried)" in text_of(look(full, "oncall", "alias", name=ALIAS))
+
+
+def test_the_versions_page_marks_it_in_the_list_and_on_its_own_page(full, look):
+    assert "Quarantined" not in text_of(look(full, "viewer", "versions"))
+    flips.roll_back(full.store, ROOT, ALIAS, seen_revision=3, now=full.now)
+    assert "Quarantined" in text_of(look(full, "viewer", "versions"))
+    assert "Quarantined" in text_of(look(full, "viewer", "versions", v=BAD))
+    quarantines.lift(full.store, ROOT, BAD, reason="sums are fixed", now=full.now)
+    assert "Quarantined" not in text_of(look(full, "viewer", "versions", v=BAD))

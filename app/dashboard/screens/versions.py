@@ -17,7 +17,7 @@ from app.dashboard.version_parts import (
     who_serves,
 )
 from app.dashboard.version_questions import PLACE, QUESTIONS
-from app.dashboard.widgets import STATES, badges, draw, heading, line, link, table, version
+from app.dashboard.widgets import QUARANTINED, STATES, badges, draw, heading, line, link, table, version
 from app.dashboard.words import html, number, sentence, when
 from core.domain.names import nearest
 from core.domain.versions import KnownIssue
@@ -66,7 +66,7 @@ def _all(visit: Visit) -> None:
         )  # fmt: skip
         providers = sorted({one.version.provider for one in found})
         st.selectbox("Provider", [ANY, *providers], key="provider", bind="query-params", width=220)
-        states = [ANY, *(look.word for look in STANDINGS.values()), "Known issues", "Unknown pin"]
+        states = [ANY, *(look.word for look in STANDINGS.values()), QUARANTINED.word, "Known issues", "Unknown pin"]
         st.selectbox("State", states, key="state", bind="query-params", width=220)
     _list(visit, [one for one in found if _fits(one)], of=len(found))
 
@@ -76,6 +76,7 @@ def _fits(one: VersionSummary) -> bool:
     provider, state = st.session_state.get("provider") or ANY, st.session_state.get("state") or ANY
     told = (one.version.name, one.version.model_id, one.version.prompt or "", *one.version.data_versions)
     words = {STANDINGS[one.use.standing].word}
+    words |= {QUARANTINED.word} if one.quarantined else set()
     words |= {"Known issues"} if one.open_issues else set()
     words |= {"Unknown pin"} if one.version.pin_class != "pinned" else set()
     return (
@@ -107,9 +108,10 @@ def _row(visit: Visit, one: VersionSummary) -> tuple[str, ...]:
         issues = f'<span class="pr-note pr-block">{number(one.open_issues, "known issue")}</span>'
     serving = ", ".join(html(alias) for alias in (*one.use.serving, *one.use.fallback_of))
     pin = f"<br>{pin_badge(found)}" if found.pin_class != "pinned" else ""
+    state = standing_badge(one.use, quarantined=one.quarantined)
     return (
         version_link(found.name),
-        f'{standing_badge(one.use)}<span class="pr-note pr-block">{serving}</span>{issues}',
+        f'{state}<span class="pr-note pr-block">{serving}</span>{issues}',
         f'{version(found.model_id)}<br><span class="pr-note">at {html(found.provider)}</span>{pin}',
         version(found.prompt) if found.prompt else '<span class="pr-note">none</span>',
         f"{when(found.registered_at, now=visit.now)}<br>by {html(found.registered_by)}" if found.registered_at else "",
@@ -153,7 +155,7 @@ def prompt_text(text: str) -> str:
 
 def _headline(page: VersionPage) -> None:
     open_issues = [issue for issue in page.issues if issue.resolved_at is None]
-    marks = [standing_badge(page.use), pin_badge(page.version, with_reason=True)]
+    marks = [standing_badge(page.use, quarantined=page.quarantined), pin_badge(page.version, with_reason=True)]
     warnings = "".join(line(STATES["degraded"], f"Known issue: {sentence(issue.text)}") for issue in open_issues)
     draw(f'<div class="pr-headline">{badges(*marks)}{who_serves(page)}<div>{warnings}</div></div>')
 
